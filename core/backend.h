@@ -1,0 +1,85 @@
+// The contract that a backend fulfils: devices, support, and plans of whole passes.
+//
+// Data flows one way: the public classes validate (validate_*.cpp), the registry and dispatch.cpp choose
+// a backend, its BackendPlan runs. A backend may write whole-stack plans itself (cuDNN does) or one-layer
+// code only, which core/stack.h composes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rondo/plan.h"
+
+namespace rondo {
+
+// One network on one device, for all sizes up to max_t and max_n.
+struct Request {
+  RnnConfig config;
+  Phase phase = Phase::kInference;
+  std::int64_t max_t = 1;
+  std::int64_t max_n = 1;
+  Device device{};
+  bool data_on_host = true;  // x and y have to be brought to a device that is not the host
+};
+
+// Parameters in a backend's own order, immutable.
+class Packed {
+ public:
+  virtual ~Packed() = default;
+  RnnConfig config;
+  Device device{};
+  Phase phase = Phase::kInference;  // kTraining: has what backward reads
+};
+
+// A validated call. Views are dense; t and n are the sizes of this call. tape is null in inference.
+struct ForwardCall {
+  const ForwardArgs& args;
+  std::int64_t t;
+  std::int64_t n;
+  std::byte* tape;
+};
+// forward holds the x, y and y_reverse of the pass that wrote the tape; its other views may be gone.
+struct BackwardCall {
+  const BackwardArgs& args;
+  const ForwardArgs& forward;
+  std::int64_t t;
+  std::int64_t n;
+  std::byte* tape;
+};
+
+// Forward and backward of the whole stack over the whole sequence. Never allocates in a pass.
+class BackendPlan {
+ public:
+  virtual ~BackendPlan() = default;
+  virtual std::size_t workspace_bytes() const = 0;
+  virtual std::size_t tape_bytes() const = 0;
+  virtual std::unique_ptr<const Packed> pack(const void* parameters) const = 0;
+  virtual void forward(const Packed& weights, const ForwardCall& call) = 0;
+  virtual void backward(const Packed& weights, const BackwardCall& call) = 0;
+  virtual std::string path() const = 0;  // for explain(): "cpu kernels, avx2, up to 2 threads"
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual Device::Kind kind() const = 0;
+  virtual std::vector<DeviceInfo> devices() const = 0;
+  virtual Support supports(const Request& request) const = 0;
+  virtual std::unique_ptr<BackendPlan> make_plan(const Request& request) = 0;
+};
+
+// registry.cpp. Backends in order of registration; the built-in ones are there from the first use.
+std::vector<Backend*> backends();
+Backend& backend_of(Device device);  // DeviceError when the device is missing or not usable
+void register_backend(std::unique_ptr<Backend> backend);
+void register_builtin_backends();  // defined by the CPU backend, the one that is linked in
+
+// A line to the log callback, and to stderr under RONDO_LOG=info. log_enabled() spares the formatting.
+bool log_enabled();
+void log_line(const std::string& line);
+
+}  // namespace rondo

@@ -1,0 +1,71 @@
+// Devices: which there are, which one a network runs on, and the process-wide settings.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rondo/error.h"
+#include "rondo/types.h"
+
+namespace rondo {
+
+struct Device {
+  enum class Kind : std::uint8_t { kCpu, kCuda };
+  Kind kind = Kind::kCpu;
+  int index = 0;  // among those of its kind
+  bool operator==(const Device&) const = default;
+};
+RONDO_API std::string to_string(Device device);  // "cpu", "cuda:0"
+
+struct DeviceInfo {
+  Device device;
+  bool usable = false;
+  std::string name;    // "AMD EPYC, 2 threads, AVX2"
+  std::string reason;  // when not usable: what is missing, in a sentence
+};
+// Every device that this build knows of, the unusable ones too (with their reason). Never empty.
+RONDO_API std::vector<DeviceInfo> list_devices();
+
+// What is asked for: "auto" (std::nullopt), "cpu", "cuda", "cuda:N".
+using DeviceChoice = std::optional<Device>;
+// Anything else: InvalidArgument that lists the legal values.
+RONDO_API DeviceChoice parse_device(const std::string& text);
+// The value of RONDO_DEVICE, read at every call; "auto" when it is unset or empty.
+RONDO_API DeviceChoice device_from_environment();
+
+// Whether a device runs a configuration in a phase, and if not, why, in a sentence.
+struct Support {
+  bool ok = true;
+  std::string reason;
+};
+RONDO_API Support supports(const RnnConfig& config, Phase phase, Device device = {});
+
+// Threads a call may use, the caller's included. Default: the CPUs of the process's affinity mask
+// and cgroup quota, at most. n < 1 restores the default. Results do not depend on it, to the bit.
+RONDO_API void set_num_threads(int n);
+RONDO_API int num_threads();
+
+// A host program's own pool. run(n, task) calls task(0) ... task(n - 1), each once, on any threads
+// and in any order, and returns when all have ended. It must outlive every call of the library.
+class RONDO_API Executor {
+ public:
+  virtual ~Executor() = default;
+  virtual int concurrency() const = 0;
+  virtual void run(int n, void (*task)(void* context, int index), void* context) = 0;
+};
+// Use it in place of the library's own threads; nullptr goes back to those.
+RONDO_API void set_executor(Executor* executor);
+
+// OpenBLAS's own threads are set to one at the first call, since Rondo's threads share its work
+// (a process-wide setting of OpenBLAS). Call with false before the first pass to leave it alone.
+RONDO_API void set_blas_single_threaded(bool on);
+
+// Receives a line at a time; none by default. RONDO_LOG=info in the environment logs to stderr.
+RONDO_API void set_log(std::function<void(const std::string&)> callback);
+
+RONDO_API const char* version();  // "0.1.0"
+
+}  // namespace rondo

@@ -1,0 +1,122 @@
+// Level two: passes on the caller's memory. Sizes are asked for first; after planning a call neither
+// allocates nor locks (whole-sequence products go to a BLAS library, which may; step never does).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "rondo/parameters.h"
+
+namespace rondo {
+
+class BackendPlan;
+class Packed;
+
+// An immutable copy of parameters in the order in which the kernels read them. Cheap to move,
+// shared by any number of plans and threads. Made by Plan::pack.
+class RONDO_API PackedWeights {
+ public:
+  PackedWeights() = default;
+  bool empty() const { return !packed_; }
+
+ private:
+  friend class Plan;
+  std::shared_ptr<const Packed> packed_;
+};
+
+// What a training forward leaves for its one backward. Holds views of x, and of y where the last
+// layer's outputs can be read from it: these must live unchanged until backward. h0, c0, lengths and
+// masks are copied. Misuse (used twice, another plan, other weights) is an InvalidArgument.
+class RONDO_API Tape {
+ public:
+  Tape();                                        // owns its memory, which grows as needed
+  explicit Tape(std::span<std::byte> memory);    // Plan::tape_bytes, 64-byte aligned, the caller's
+  ~Tape();
+  Tape(Tape&&) noexcept;
+  Tape& operator=(Tape&&) noexcept;
+  Shape x_shape() const;  // of the recorded forward pass; of rank 0 when there is none
+
+ private:
+  friend class Plan;
+  struct Record;
+  std::unique_ptr<Record> record_;
+};
+
+// Dropout in a training pass. Masks are drawn by Philox 4x32-10 from (seed, offset): give every
+// batch a new offset. A mask that is supplied holds factors (0 or 1 / (1 - rate)), replaces the drawn
+// one, and needs its rate above 0 only when drawn. Gm is G under GateMasks::kPerGate, else 1.
+struct DropoutArgs {
+  std::uint64_t seed = 0;
+  std::uint64_t offset = 0;
+  std::span<const ConstTensorView> input_masks;      // empty, or L*D views [Gm, N, in of the layer]
+  std::span<const ConstTensorView> recurrent_masks;  // empty, or L*D views [Gm, N, H]
+  // empty, or L-1 views: [N, W] under kPerSequence, else [T, N, W] or [N, T, W]; W is what the next layer reads
+  std::span<const ConstTensorView> layer_masks;
+};
+
+// Outputs must not overlap inputs or one another, except that h_n may be h0 and c_n may be c0.
+struct ForwardArgs {
+  ConstTensorView x;        // [T, N, I], or [N, T, I] batch-major
+  ConstTensorView h0;       // [L*D, N, H]; absent: zeros
+  ConstTensorView c0;       // as h0; LSTM only
+  ConstTensorView lengths;  // [N], i32 or i64, on the host, any order, 0..T; absent: all T
+  TensorView y;             // [T, N, O] or [N, T, O]; [N, O] under Outputs::kLast; absent: not wanted
+  TensorView y_reverse;     // Merge::kNone only: the reverse direction, y being the forward one
+  TensorView h_n;           // [L*D, N, H]; absent: not wanted
+  TensorView c_n;           // as h_n; LSTM only
+  DropoutArgs dropout;      // read when a tape is given
+  Tape* tape = nullptr;     // given: training, dropout on. null: inference
+  std::span<std::byte> workspace;  // Plan::workspace_bytes, 64-byte aligned
+};
+
+// Gradients of a scalar loss. Parameter gradients ACCUMULATE, all others are overwritten.
+struct BackwardArgs {
+  ConstTensorView dy;          // as y; absent: zero
+  ConstTensorView dy_reverse;  // as y_reverse
+  ConstTensorView dh_n;        // [L*D, N, H]; absent: zero
+  ConstTensorView dc_n;        // LSTM only
+  TensorView dx;               // as x; absent: not wanted. Exactly 0 at padded steps
+  TensorView dh0;              // [L*D, N, H]; absent: not wanted; may be dh_n
+  TensorView dc0;              // as dh0; LSTM only; may be dc_n
+  TensorView dparameters;      // [parameter_count], accumulated; absent: not wanted
+  std::span<std::byte> workspace;
+};
+
+struct PlanOptions {
+  Phase phase = Phase::kInference;  // kTraining also runs inference
+  std::int64_t max_t = 1;           // the longest sequence, >= 1
+  std::int64_t max_n = 1;           // the largest batch, >= 0
+  Device device{};
+};
+
+// A configuration made ready for one device and for all sizes up to max_t and max_n.
+// Not for concurrent use; two plans are independent and may share PackedWeights.
+class RONDO_API Plan {
+ public:
+  Plan(const RnnConfig& config, const PlanOptions& options);
+  ~Plan();
+  Plan(Plan&&) noexcept;
+  Plan& operator=(Plan&&) noexcept;
+
+  const RnnConfig& config() const { return config_; }
+  const PlanOptions& options() const { return options_; }
+  std::size_t workspace_bytes() const;  // for every call within max_t and max_n
+  std::size_t tape_bytes() const;
+  std::string path() const;  // which kernels or library calls it runs, for explain()
+
+  PackedWeights pack(ConstTensorView parameters) const;  // [parameter_count], copied
+  void forward(const PackedWeights& weights, const ForwardArgs& args);
+  void backward(const PackedWeights& weights, Tape& tape, const BackwardArgs& args);
+  bool recorded(const Tape& tape) const;  // whether the tape is from this plan
+
+ private:
+  RnnConfig config_;
+  PlanOptions options_;
+  std::uint64_t number_;  // of this plan in the process, for the tapes it records
+  std::unique_ptr<BackendPlan> impl_;
+};
+
+}  // namespace rondo

@@ -1,0 +1,101 @@
+// Level one: a recurrent network that owns its parameters, gradients, plans and memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "rondo/plan.h"
+
+namespace rondo {
+
+// A state carried from call to call: h, and c for an LSTM, zeros at first.
+class RONDO_API State {
+ public:
+  TensorView h() { return h_; }  // [L*D, N, H]
+  TensorView c() { return c_; }  // absent unless LSTM
+  ConstTensorView h() const { return h_; }
+  ConstTensorView c() const { return c_; }
+  void reset();                   // every row to zero
+  void reset_row(std::int64_t n); // one row of the batch
+
+ private:
+  friend class Rnn;
+  Tensor h_, c_;
+};
+
+struct ForwardOptions {
+  ConstTensorView h0;       // [L*D, N, H]; absent: zeros
+  ConstTensorView c0;       // as h0; LSTM only
+  ConstTensorView lengths;  // [N], i32 or i64; absent: all T
+  State* state = nullptr;   // stateful use: read in place of h0 and c0, left at the final state
+  DropoutArgs dropout;      // read when tape is given
+  Tape* tape = nullptr;     // given: training. It keeps views of x and of the returned y
+};
+
+struct ForwardResult {
+  Tensor y;          // [T, N, O], [N, T, O], or [N, O] under Outputs::kLast
+  Tensor y_reverse;  // Merge::kNone only
+  Tensor h_n;        // [L*D, N, H]
+  Tensor c_n;        // LSTM only
+};
+
+struct BackwardOptions {
+  ConstTensorView dy;          // as y; absent: zero
+  ConstTensorView dy_reverse;  // as y_reverse
+  ConstTensorView dh_n;        // [L*D, N, H]; absent: zero
+  ConstTensorView dc_n;        // LSTM only
+  bool want_dx = true;         // false saves a product when x is data
+};
+
+struct BackwardResult {
+  Tensor dx;   // as x; absent when not wanted
+  Tensor dh0;  // [L*D, N, H]
+  Tensor dc0;  // LSTM only
+};
+
+// Not for concurrent use; two networks are independent. Calls are complete on return.
+class RONDO_API Rnn {
+ public:
+  // The device is the choice, else RONDO_DEVICE, else found by the cost model when first planned.
+  // Parameters start as Initializer::kPyTorch with seed 0.
+  explicit Rnn(const RnnConfig& config, DeviceChoice device = {});
+  ~Rnn();
+  Rnn(Rnn&&) noexcept;
+  Rnn& operator=(Rnn&&) noexcept;
+
+  const RnnConfig& config() const;
+
+  // The flat parameters [parameter_count], and one of them by name. Taking a mutable view, like
+  // parameters_changed(), has them packed anew at the next call; keep no such view across calls
+  // without saying parameters_changed() after each change.
+  TensorView parameters();
+  TensorView parameter(const std::string& name);  // an unknown name: InvalidArgument that lists them
+  ConstTensorView parameters() const;
+  void parameters_changed();
+  void initialize(Initializer how, std::uint64_t seed);
+  // Accumulated by backward until zero_gradients().
+  TensorView gradients();
+  TensorView gradient(const std::string& name);
+  void zero_gradients();
+
+  // x: [T, N, I], or [N, T, I] batch-major.
+  ForwardResult forward(ConstTensorView x, const ForwardOptions& options = {});
+  BackwardResult backward(Tape& tape, const BackwardOptions& options);
+
+  // Streaming, forward direction only. make_state plans; step then neither allocates nor locks, and
+  // changes the state in place. x_t: [N, I]. Returns the last layer's h, [N, H], valid until the next
+  // step of this state. Equal to forward over the whole sequence to within rounding.
+  State make_state(std::int64_t n);
+  ConstTensorView step(ConstTensorView x_t, State& state);
+
+  Device device() const;
+  // Device, path, reason and predicted times of the latest plan; before any, of none.
+  std::string explain() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rondo

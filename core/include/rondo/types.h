@@ -1,0 +1,97 @@
+// The words of a recurrent network: what it is (RnnConfig), as plain data.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+// Visible outside the shared library, which hides everything else.
+#define RONDO_API __attribute__((visibility("default")))
+
+namespace rondo {
+
+// Element types. i32 and i64 are for lengths only.
+enum class DType : std::uint8_t { kF32, kF64, kI32, kI64 };
+
+// The recurrence. Equations and papers: core/cells/*-inl.h.
+enum class Cell : std::uint8_t { kSimpleRnn, kLstm, kGru };
+
+// Nonlinearity of the SimpleRNN. LSTM and GRU use tanh and the logistic sigmoid.
+enum class Activation : std::uint8_t { kTanh, kRelu };
+
+// Which GRU. kAfter (PyTorch, cuDNN, Keras 3's default): n = tanh(W x + b_in + r * (R h + b_hn)).
+// kBefore (Cho et al. 2014, ONNX's default): n = tanh(W x + R (r * h) + b).
+enum class GruReset : std::uint8_t { kAfter, kBefore };
+
+// kSingle: bias_ih only. kDouble: bias_ih and bias_hh, as PyTorch and cuDNN.
+enum class Bias : std::uint8_t { kNone, kSingle, kDouble };
+
+// kReverse runs from each row's last valid step to step 0; outputs stay in the original order.
+enum class Direction : std::uint8_t { kForward, kReverse, kBidirectional };
+
+// How a bidirectional layer joins its two outputs: concat, a + b, a * b, (a + b) / 2.
+// kNone: the last layer returns them apart (y and y_reverse); between layers it acts as kConcat.
+enum class Merge : std::uint8_t { kConcat, kSum, kMul, kAve, kNone };
+
+// x and y as [T, N, ...] (time-major) or [N, T, ...] (batch-major). States are [L*D, N, H] in both.
+enum class Layout : std::uint8_t { kTimeMajor, kBatchMajor };
+
+// kSequence: y holds every step. kLast: y is [N, O], the output of the step processed last
+// (the last valid one forward, step 0 in reverse; zeros for a row of length 0).
+enum class Outputs : std::uint8_t { kSequence, kLast };
+
+// Dropout masks on x and h: one for all gates, or one a gate (Keras, when it has recurrent dropout).
+enum class GateMasks : std::uint8_t { kShared, kPerGate };
+
+// Masks between layers: fresh at every step (PyTorch, cuDNN), or one for the sequence.
+enum class LayerMasks : std::uint8_t { kPerStep, kPerSequence };
+
+// kInference keeps nothing for a backward pass and applies no dropout.
+enum class Phase : std::uint8_t { kInference, kTraining };
+
+// kStrict: f32 is IEEE f32 on every device. Faster modes are asked for by name, never chosen.
+enum class MathMode : std::uint8_t { kStrict };
+
+// A stack of equal recurrent layers. Layers of different sizes: chain several Rnn.
+// The letters T N I H L D G and O are explained in rondo.h.
+struct RnnConfig {
+  Cell cell = Cell::kLstm;
+  std::int64_t input_size = 0;   // I >= 1
+  std::int64_t hidden_size = 0;  // H >= 1
+  std::int64_t num_layers = 1;   // L >= 1
+  Direction direction = Direction::kForward;
+  Merge merge = Merge::kConcat;  // read when bidirectional
+  Bias bias = Bias::kDouble;
+  Activation activation = Activation::kTanh;  // read by SimpleRNN
+  GruReset gru_reset = GruReset::kAfter;      // read by GRU
+  Layout layout = Layout::kTimeMajor;
+  Outputs outputs = Outputs::kSequence;
+  DType dtype = DType::kF32;  // kF32 or kF64, of parameters, inputs and outputs
+  MathMode math_mode = MathMode::kStrict;
+
+  // Dropout, in [0, 1], applied in Phase::kTraining only; kept values are scaled by 1 / (1 - rate).
+  double dropout = 0;            // on the input of every layer; one mask a sequence (Gal 2016)
+  double recurrent_dropout = 0;  // on h before the recurrent product; one mask a sequence
+  double layer_dropout = 0;      // on the merged output of every layer but the last
+  GateMasks gate_masks = GateMasks::kShared;
+  LayerMasks layer_masks = LayerMasks::kPerStep;
+
+  bool operator==(const RnnConfig&) const = default;
+};
+
+// Sizes that follow from a configuration.
+RONDO_API int num_gates(Cell cell);                                         // G: LSTM 4, GRU 3, SimpleRNN 1
+RONDO_API int num_directions(const RnnConfig& config);                      // D
+RONDO_API std::int64_t output_size(const RnnConfig& config);                // O: D*H under kConcat, else H
+RONDO_API std::int64_t layer_input_size(const RnnConfig& config, std::int64_t layer);
+RONDO_API std::int64_t element_bytes(DType dtype);
+
+// Names as in messages and in the command lines: "lstm", "f32", "batch-major".
+RONDO_API std::string to_string(Cell);
+RONDO_API std::string to_string(DType);
+RONDO_API std::string to_string(Direction);
+RONDO_API std::string to_string(Merge);
+RONDO_API std::string to_string(Phase);
+// One line: "lstm I=10 H=32 L=2 bidirectional(concat) f32".
+RONDO_API std::string to_string(const RnnConfig&);
+
+}  // namespace rondo

@@ -1,0 +1,46 @@
+// Shape and the owning Tensor.
+#include "rondo/tensor.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "core/validate.h"
+
+namespace rondo {
+
+Shape::Shape(std::initializer_list<std::int64_t> sizes) {
+  validate_rank(sizes.size());
+  for (const std::int64_t size : sizes) sizes_[static_cast<std::size_t>(rank_++)] = size;
+}
+
+std::int64_t Shape::count() const {
+  std::int64_t count = 1;
+  for (int i = 0; i < rank_; ++i) count *= (*this)[i];
+  return count;
+}
+
+std::string to_string(const Shape& shape) {
+  std::string text = "[";
+  for (int i = 0; i < shape.rank(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(shape) {
+  validate_sizes("Tensor", shape, element_bytes(dtype));
+  // At least one block, so that a tensor without elements is present.
+  const std::size_t bytes = static_cast<std::size_t>(shape.count() * element_bytes(dtype));
+  const std::size_t rounded = (bytes / 64 + 1) * 64;
+  data_.reset(std::aligned_alloc(64, rounded));
+  if (!data_) throw DeviceError("cpu: no memory for a tensor " + to_string(shape) + " of " + to_string(dtype));
+  std::memset(data_.get(), 0, rounded);
+}
+
+void Tensor::zero() {
+  if (!absent()) std::memset(data_.get(), 0, static_cast<std::size_t>(shape_.count() * element_bytes(dtype_)));
+}
+
+void Tensor::Free::operator()(void* p) const { std::free(p); }
+
+}  // namespace rondo

@@ -1,0 +1,49 @@
+// The CPU backend: the one device that every build has.
+#include <cstdlib>
+#include <fstream>
+#include <new>
+#include <string>
+
+#include "core/stack.h"
+#include "cpu/kernels/kernels.h"
+#include "cpu/layer.h"
+
+namespace rondo::cpu {
+namespace {
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "CPU";
+}
+
+class CpuBackend final : public Backend {
+ public:
+  Device::Kind kind() const override { return Device::Kind::kCpu; }
+  std::vector<DeviceInfo> devices() const override {
+    static const std::string processor = processor_name();
+    const int threads = num_threads();
+    return {{Device{}, true,
+             processor + ", " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") + isa_name(), ""}};
+  }
+  Support supports(const Request&) const override { return {}; }
+  std::unique_ptr<BackendPlan> make_plan(const Request& request) override {
+    std::unique_ptr<LayerBackend> layers;
+    if (request.config.dtype == DType::kF32) {
+      layers = std::make_unique<Layers<float>>(request);
+    } else {
+      layers = std::make_unique<Layers<double>>(request);
+    }
+    return std::make_unique<StackPlan>(request, std::move(layers));
+  }
+};
+
+}  // namespace
+}  // namespace rondo::cpu
+
+namespace rondo {
+void register_builtin_backends() { register_backend(std::make_unique<cpu::CpuBackend>()); }
+}  // namespace rondo

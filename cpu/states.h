@@ -1,0 +1,77 @@
+// States and masks between the stack's rows, H wide, and the kernels' rows, Hp wide.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/stack.h"
+
+namespace rondo::cpu {
+
+template <class T>
+struct States {
+  std::int64_t h, hp, n;
+
+  // to [n][Hp], zero-padded; from [n][H], null: zeros.
+  void load(T* to, const void* from) const { pad_rows(to, static_cast<const T*>(from)); }
+
+  // to [n][H]; null: not wanted.
+  void store(const T* from, void* to) const {
+    if (to == nullptr) return;
+    for (std::int64_t r = 0; r < n; ++r) std::copy_n(from + r * hp, h, static_cast<T*>(to) + r * h);
+  }
+
+  // After the time loop each row's last state lies in the buffer of its number of steps, odd or even.
+  void store_last(const Sequence& seq, bool reverse, const T* even, const T* odd, void* to) const {
+    if (to == nullptr) return;
+    if (seq.offsets == nullptr || reverse) return store(seq.t % 2 == 0 ? even : odd, to);
+    for (std::int64_t s = 0; s < seq.t; ++s) {
+      const T* from = (s + 1) % 2 == 0 ? even : odd;
+      for (std::int64_t r = s + 1 < seq.t ? seq.rows(s + 1) : 0; r < seq.rows(s); ++r) {
+        std::copy_n(from + r * hp, h, static_cast<T*>(to) + r * h);
+      }
+    }
+  }
+
+  // to [groups][n][Hp] of recurrent masks.
+  void load_masks(T* to, const LayerMasksIn& masks) const {
+    for (int g = 0; g < masks.recurrent_groups; ++g) {
+      pad_rows(to + g * n * hp, static_cast<const T*>(masks.recurrent) + g * masks.group_rows * h);
+    }
+  }
+
+  // to [groups][n][Hp] = state * mask of each group.
+  void apply_masks(T* to, const T* state, const T* masks, int groups) const {
+    for (int g = 0; g < groups; ++g) {
+      for (std::int64_t i = 0; i < n * hp; ++i) to[g * n * hp + i] = state[i] * masks[g * n * hp + i];
+    }
+  }
+
+ private:
+  void pad_rows(T* to, const T* from) const {
+    for (std::int64_t r = 0; r < n; ++r) {
+      T* row = to + r * hp;
+      if (from != nullptr) std::copy_n(from + r * h, h, row);
+      std::fill(row + (from != nullptr ? h : 0), row + hp, T(0));
+    }
+  }
+};
+
+// Calls visit(step, row, flat row) for every row of every step.
+template <class Visit>
+void for_each_row(const Sequence& seq, Visit&& visit) {
+  for (std::int64_t s = 0; s < seq.t; ++s) {
+    for (std::int64_t r = 0; r < seq.rows(s); ++r) visit(s, r, seq.start(s) + r * seq.row_stride);
+  }
+}
+
+// to [P][width], dense = x times its row's mask [n][width].
+template <class T>
+void mask_sequence(const Sequence& seq, ConstRows x, const T* mask, std::int64_t width, T* to) {
+  for_each_row(seq, [&](std::int64_t, std::int64_t r, std::int64_t flat) {
+    const T* from = static_cast<const T*>(x.data) + flat * x.ld;
+    for (std::int64_t j = 0; j < width; ++j) to[flat * width + j] = from[j] * mask[r * width + j];
+  });
+}
+
+}  // namespace rondo::cpu

@@ -1,0 +1,191 @@
+// One team of threads a process: sleeps when idle, is rebuilt after fork, never queues.
+#include "cpu/team.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "core/settings.h"
+
+namespace rondo::cpu {
+namespace {
+
+#if defined(__x86_64__)
+constexpr std::uint64_t kFlush = 0x8040;  // FTZ, DAZ in MXCSR
+std::uint64_t float_mode() { return _mm_getcsr(); }
+void set_float_mode(std::uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
+void relax() { _mm_pause(); }
+#else
+constexpr std::uint64_t kFlush = 1u << 24;  // FZ in FPCR
+std::uint64_t float_mode() {
+  std::uint64_t mode;
+  asm volatile("mrs %0, fpcr" : "=r"(mode));
+  return mode;
+}
+void set_float_mode(std::uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
+void relax() { asm volatile("yield"); }
+#endif
+
+// After a wait that had to sleep, the CPUs are taken by others: this many calls then run on one thread
+// where threads would have to wait for one another.
+constexpr int kCallsAlone = 64;
+std::atomic<int> calls_alone{0};
+
+// True when value left `old` within 20 us of spinning.
+template <class V>
+bool spin_while(const std::atomic<V>& value, V old) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::microseconds(20);
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (value.load(std::memory_order_acquire) != old) return true;
+      relax();
+    }
+  } while (Clock::now() < deadline);
+  return false;
+}
+
+constexpr int kCountBits = 8;
+constexpr std::uint32_t kMostThreads = (1u << kCountBits) - 1;
+
+class Team {
+ public:
+  // Only while nobody runs.
+  void grow(int threads) {
+    while (static_cast<int>(workers_.size()) < threads - 1) {
+      const int index = static_cast<int>(workers_.size()) + 1;
+      workers_.emplace_back([this, index, seen = job_.load()] { work(index, seen); });
+    }
+  }
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  bool try_take() { return !busy_.exchange(true, std::memory_order_acquire); }
+  void give_back() { busy_.store(false, std::memory_order_release); }
+
+  void run(int count, void (*body)(void*, int, int), void* context) {
+    body_ = body;
+    context_ = context;
+    unfinished_.store(count - 1, std::memory_order_relaxed);
+    const std::uint32_t number = (job_.load(std::memory_order_relaxed) >> kCountBits) + 1;
+    job_.store(number << kCountBits | static_cast<std::uint32_t>(count), std::memory_order_release);
+    job_.notify_all();
+    body(context, 0, count);
+    for (int left = unfinished_.load(std::memory_order_acquire); left != 0;
+         left = unfinished_.load(std::memory_order_acquire)) {
+      if (!spin_while(unfinished_, left)) unfinished_.wait(left, std::memory_order_acquire);
+    }
+  }
+
+ private:
+  void work(int index, std::uint32_t seen) {
+    while (true) {
+      if (!spin_while(job_, seen)) job_.wait(seen, std::memory_order_acquire);
+      const std::uint32_t now = job_.load(std::memory_order_acquire);
+      if (now == seen) continue;
+      seen = now;
+      const int count = static_cast<int>(now & kMostThreads);
+      if (index >= count) continue;  // not asked, and so never looking at body_ and context_
+      {
+        const FlushDenormals flush;
+        body_(context_, index, count);
+      }
+      if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::atomic<bool> busy_{false};
+  std::atomic<std::uint32_t> job_{0};  // a running number, and how many threads are asked
+  std::atomic<int> unfinished_{0};
+  void (*body_)(void*, int, int) = nullptr;
+  void* context_ = nullptr;
+};
+
+// The team lives as long as the process: its threads are never joined, since a library cannot know which
+// thread outlives which at exit. A forked child has no such threads and starts a team of its own.
+std::atomic<Team*> the_team{nullptr};
+
+Team& team() {
+  Team* now = the_team.load(std::memory_order_acquire);
+  if (now != nullptr) return *now;
+  static std::once_flag registered;
+  std::call_once(registered, [] { pthread_atfork(nullptr, nullptr, [] { the_team.store(nullptr); }); });
+  auto* made = new Team;
+  if (the_team.compare_exchange_strong(now, made)) return *made;
+  delete made;
+  return *now;
+}
+
+}  // namespace
+
+FlushDenormals::FlushDenormals() : saved_(float_mode()) {
+  if ((saved_ & kFlush) != kFlush) set_float_mode(saved_ | kFlush);
+}
+FlushDenormals::~FlushDenormals() {
+  if ((saved_ & kFlush) != kFlush) set_float_mode(saved_);
+}
+
+int together_threads() {
+  if (executor() != nullptr) return 1;
+  if (calls_alone.load(std::memory_order_relaxed) > 0) {
+    calls_alone.fetch_sub(1, std::memory_order_relaxed);
+    return 1;
+  }
+  return std::min(num_threads(), available_cpus());
+}
+
+void prepare_team(int threads) {
+  if (executor() != nullptr || threads <= 1) return;
+  Team& t = team();
+  if (t.size() >= threads || !t.try_take()) return;
+  t.grow(threads);
+  t.give_back();
+}
+
+void run_on_team(Together how, int wanted, void (*body)(void*, int, int), void* context) {
+  if (wanted <= 1) return body(context, 0, 1);
+  if (Executor* host = executor()) {
+    if (how == Together::kTogether) return body(context, 0, 1);
+    struct Job {
+      void (*body)(void*, int, int);
+      void* context;
+      int count;
+    } job{body, context, wanted};
+    return host->run(wanted, [](void* j, int index) {
+      const FlushDenormals flush;
+      const Job& task = *static_cast<Job*>(j);
+      task.body(task.context, index, task.count);
+    }, &job);
+  }
+  Team& t = team();
+  if (!t.try_take()) return body(context, 0, 1);
+  wanted = std::min(wanted, static_cast<int>(kMostThreads));
+  t.grow(wanted);
+  t.run(wanted, body, context);
+  t.give_back();
+}
+
+void Barrier::wait(int count) {
+  const std::uint32_t mine = generation_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+    arrived_.store(0, std::memory_order_relaxed);
+    generation_.store(mine + 1, std::memory_order_release);
+    generation_.notify_all();
+    return;
+  }
+  while (generation_.load(std::memory_order_acquire) == mine) {
+    if (spin_while(generation_, mine)) return;
+    calls_alone.store(kCallsAlone, std::memory_order_relaxed);
+    generation_.wait(mine, std::memory_order_acquire);
+  }
+}
+
+}  // namespace rondo::cpu

@@ -1,0 +1,155 @@
+// Packs parameters: blocks of vector-wide columns, zero where H is padded.
+#include "cpu/weights.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "core/settings.h"
+#include "cpu/team.h"
+
+namespace rondo::cpu {
+namespace {
+
+// One pass counts elements (memory null), a second hands them out, 64 bytes aligned.
+template <class T>
+struct Elements {
+  T* memory = nullptr;
+  std::int64_t used = 0;
+  T* take(std::int64_t count) {
+    T* at = memory == nullptr ? nullptr : memory + used;
+    used += round_up(count, 64 / static_cast<std::int64_t>(sizeof(T)));
+    return at;
+  }
+};
+
+// rows [k][gates][lanes] blocks of a [gate * H + unit, k] matrix: source row of (gate, unit) at
+// matrix + (first_gate + gate) * h * k.
+template <class T>
+void pack_rows(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t k, std::int64_t lanes,
+               std::int64_t block) {
+  T* out = to + block * k * gates * lanes;
+  for (int g = 0; g < gates; ++g) {
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      const std::int64_t unit = block * lanes + lane;
+      T* column = out + g * lanes + lane;
+      const T* row = matrix + (g * h + unit) * k;
+      for (std::int64_t i = 0; i < k; ++i) column[i * gates * lanes] = unit < h ? row[i] : T(0);
+    }
+  }
+}
+
+// The transposed product: element (k = gate * Hp + unit, column) is matrix[gate * H + unit][column].
+template <class T>
+void pack_transposed(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t hp, std::int64_t lanes,
+                     std::int64_t block) {
+  T* out = to + block * gates * hp * lanes;
+  const std::int64_t width = std::min(lanes, h - block * lanes);
+  for (int g = 0; g < gates; ++g) {
+    for (std::int64_t unit = 0; unit < hp; ++unit, out += lanes) {
+      std::fill(out, out + lanes, T(0));
+      if (unit < h) std::copy_n(matrix + (g * h + unit) * h + block * lanes, width, out);
+    }
+  }
+}
+
+constexpr GateOrder kSimple{1, 1, 1, 0, 1, {0}, {0}};
+constexpr GateOrder kLstm{4, 4, 4, 0, 4, {0, 1, 2, 3}, {0, 1, 2, 3}};
+constexpr GateOrder kGruAfter{3, 4, 3, 1, 3, {1, 2, 0}, {1, 2, 3}};
+constexpr GateOrder kGruBefore{3, 4, 3, 1, 2, {1, 2, 0}, {1, 2, 0}};
+
+}  // namespace
+
+const GateOrder& gate_order(const RnnConfig& config) {
+  switch (config.cell) {
+    case Cell::kLstm: return kLstm;
+    case Cell::kGru: return config.gru_reset == GruReset::kAfter ? kGruAfter : kGruBefore;
+    case Cell::kSimpleRnn: break;
+  }
+  return kSimple;
+}
+
+std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+template <class T>
+void Weights<T>::Free::operator()(T* p) const {
+  std::free(p);
+}
+
+template <class T>
+Weights<T>::Weights(const RnnConfig& c, Phase for_phase, const void* parameters, const Kernels<T>& kernels)
+    : directions_(num_directions(c)) {
+  config = c;
+  phase = for_phase;
+  const GateOrder& order = gate_order(c);
+  const std::int64_t h = c.hidden_size, lanes = kernels.lanes, hp = round_up(h, lanes), blocks = hp / lanes;
+  const bool before = order.recurrent_gates != order.gates;
+
+  const auto lay_out = [&](Elements<T>& arena) {
+    layers_.clear();
+    for (std::int64_t i = 0; i < c.num_layers * directions_; ++i) {
+      LayerWeights<T> w{};
+      w.in = layer_input_size(c, i / directions_);
+      w.input = arena.take(w.in * order.gates * hp);
+      w.recurrent = arena.take(h * order.recurrent_gates * hp);
+      if (before) w.recurrent_n = arena.take(h * hp);
+      w.bias = arena.take(order.columns * hp);
+      if (phase == Phase::kTraining) {
+        w.transposed = arena.take(order.recurrent_gates * hp * hp);
+        if (before) w.transposed_n = arena.take(hp * hp);
+        w.plain_input = arena.take(order.gates * h * w.in);
+      }
+      layers_.push_back(w);
+    }
+  };
+  Elements<T> arena;
+  lay_out(arena);
+  const std::size_t bytes = static_cast<std::size_t>(arena.used) * sizeof(T);
+  memory_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+  if (!memory_) throw DeviceError("cpu: packing the parameters: no memory for " + std::to_string(bytes) + " bytes");
+  arena = {memory_.get(), 0};
+  lay_out(arena);
+
+  const T* from = static_cast<const T*>(parameters);
+  for (const LayerWeights<T>& w : layers_) {
+    const auto writable = [](const T* p) { return const_cast<T*>(p); };  // our own memory, until now
+    const T* weight_ih = from;
+    const T* weight_hh = weight_ih + order.gates * h * w.in;
+    const T* bias_ih = weight_hh + order.gates * h * h;
+    const T* bias_hh = bias_ih + (c.bias == Bias::kNone ? 0 : order.gates * h);
+    from = bias_hh + (c.bias == Bias::kDouble ? order.gates * h : 0);
+
+    T* bias = writable(w.bias);
+    std::fill(bias, bias + order.columns * hp, T(0));
+    for (int g = 0; g < order.gates; ++g) {
+      T* input_bias = bias + order.input_column[g] * hp;
+      T* recurrent_bias = bias + order.recurrent_column[g] * hp;
+      for (std::int64_t j = 0; j < h; ++j) {
+        if (c.bias != Bias::kNone) input_bias[j] += bias_ih[g * h + j];
+        if (c.bias == Bias::kDouble) recurrent_bias[j] += bias_hh[g * h + j];
+      }
+    }
+    // About a nanosecond an element; worth a second thread from some 30 us on.
+    const std::int64_t elements = order.gates * h * (w.in + 2 * h);
+    const int threads = elements > 30000 ? num_threads() : 1;
+    on_team(Together::kApart, threads, [&](int index, int count) {
+      for (std::int64_t b = index; b < blocks; b += count) {
+        for (int g = 0; g < order.gates; ++g) {
+          pack_rows(writable(w.input) + order.input_column[g] * hp * w.in, weight_ih + g * h * w.in, 1, h, w.in,
+                    lanes, b);
+        }
+        pack_rows(writable(w.recurrent), weight_hh, order.recurrent_gates, h, h, lanes, b);
+        if (before) pack_rows(writable(w.recurrent_n), weight_hh + 2 * h * h, 1, h, h, lanes, b);
+        if (phase != Phase::kTraining) continue;
+        pack_transposed(writable(w.transposed), weight_hh, order.recurrent_gates, h, hp, lanes, b);
+        if (before) pack_transposed(writable(w.transposed_n), weight_hh + 2 * h * h, 1, h, hp, lanes, b);
+      }
+    });
+    if (phase == Phase::kTraining) std::copy_n(weight_ih, order.gates * h * w.in, writable(w.plain_input));
+  }
+}
+
+template class Weights<float>;
+template class Weights<double>;
+
+}  // namespace rondo::cpu
