@@ -5,7 +5,6 @@
 #define HWY_TARGET_INCLUDE "cpu/kernels/lstm.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
 
 #include "cpu/kernels/isa.h"
 

@@ -23,9 +23,9 @@ struct Operand {
   std::int64_t group;
 };
 
-// One gate wide: three blocks at once re-use a broadcast. More gates do so by themselves.
+// One gate wide: two blocks at once re-use a broadcast. More gates do so by themselves.
 template <int G>
-constexpr int kTileBlocks = G == 1 ? 3 : 1;
+constexpr int kTileBlocks = G == 1 ? 2 : 1;
 template <int G>
 constexpr int kTileRows = kAccumulators / (G * kTileBlocks<G>);
 
@@ -42,16 +42,32 @@ HWY_INLINE void Accumulate(D d, const Operand<T>& p, const T* HWY_RESTRICT packe
       HWY_UNROLL(24) for (int g = 0; g < G; ++g) acc[r][b][g] = hn::Zero(d);
     }
   }
+  // The fewer of weights and inputs stay in registers while the others pass by.
+  constexpr bool kHoldWeights = !kPerGate && kBlocks * G < kRows;
   for (std::int64_t i = 0; i < p.k; ++i) {
-    V x[kRows][kInputs];
-    HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
-      HWY_UNROLL(4) for (int g = 0; g < kInputs; ++g) x[r][g] = hn::Set(d, in[r * p.ld + g * p.group + i]);
-    }
-    HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
-      HWY_UNROLL(4) for (int g = 0; g < G; ++g) {
-        const V w = hn::Load(d, packed + b * block_stride + (i * G + g) * lanes);
-        HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
-          acc[r][b][g] = hn::MulAdd(x[r][kPerGate ? g : 0], w, acc[r][b][g]);
+    const T* HWY_RESTRICT weights = packed + i * G * lanes;
+    if constexpr (kHoldWeights) {
+      V w[kBlocks][G];
+      HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
+        HWY_UNROLL(24) for (int g = 0; g < G; ++g) w[b][g] = hn::Load(d, weights + b * block_stride + g * lanes);
+      }
+      HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
+        const V x = hn::Set(d, in[r * p.ld + i]);
+        HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
+          HWY_UNROLL(24) for (int g = 0; g < G; ++g) acc[r][b][g] = hn::MulAdd(x, w[b][g], acc[r][b][g]);
+        }
+      }
+    } else {
+      V x[kRows][kInputs];
+      HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
+        HWY_UNROLL(24) for (int g = 0; g < kInputs; ++g) x[r][g] = hn::Set(d, in[r * p.ld + g * p.group + i]);
+      }
+      HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
+        HWY_UNROLL(24) for (int g = 0; g < G; ++g) {
+          const V w = hn::Load(d, weights + b * block_stride + g * lanes);
+          HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
+            acc[r][b][g] = hn::MulAdd(x[r][kPerGate ? g : 0], w, acc[r][b][g]);
+          }
         }
       }
     }
@@ -84,15 +100,18 @@ HWY_INLINE void Tile(D d, const Args& args, std::int64_t row, std::int64_t block
   }
 }
 
-// Rows [row, row + kRows) over all blocks; kBlocks at a time, since few rows alone leave the
-// multipliers waiting.
+// Rows [row, row + kRows) over blocks [block, end), kBlocks at a time while there are so many: few rows
+// with one block leave the multipliers waiting for one another's sums.
+template <class Step, int kRows, int kBlocks, bool kPerGate, class D, class Args>
+HWY_INLINE void FewRows(D d, const Args& args, std::int64_t row, std::int64_t block, std::int64_t end) {
+  for (; block + kBlocks <= end; block += kBlocks) Tile<Step, kRows, kBlocks, kPerGate>(d, args, row, block);
+  if constexpr (kBlocks > 1) FewRows<Step, kRows, (kBlocks + 1) / 2, kPerGate>(d, args, row, block, end);
+}
 template <class Step, int kRows, bool kPerGate, class D, class Args>
 HWY_INLINE void FewRows(D d, const Args& args, std::int64_t row, const Range& range) {
   constexpr int kFit = kAccumulators / (kRows * Step::kGates);
   constexpr int kBlocks = kFit < 1 ? 1 : (kFit > 8 ? 8 : kFit);
-  std::int64_t block = range.block_begin;
-  for (; block + kBlocks <= range.block_end; block += kBlocks) Tile<Step, kRows, kBlocks, kPerGate>(d, args, row, block);
-  for (; block < range.block_end; ++block) Tile<Step, kRows, 1, kPerGate>(d, args, row, block);
+  FewRows<Step, kRows, kBlocks, kPerGate>(d, args, row, range.block_begin, range.block_end);
 }
 
 // The walk: full row tiles with a block's weights kept in cache over all rows, then what is left.
@@ -100,7 +119,10 @@ template <class Step, bool kPerGate, class D, class Args>
 HWY_INLINE void Walk(D d, const Args& args, const Range& range) {
   constexpr int kRows = kTileRows<Step::kGates>;
   constexpr int kBlocks = kTileBlocks<Step::kGates>;
-  const std::int64_t full_end = range.row_end - (range.row_end - range.row_begin) % kRows;
+  const std::int64_t rows = range.row_end - range.row_begin;
+  // One row left over of tiles of three: better two and two.
+  const std::int64_t left = kRows == 3 && rows > kRows && rows % kRows == 1 ? kRows + 1 : rows % kRows;
+  const std::int64_t full_end = range.row_end - left;
   if (full_end > range.row_begin) {
     std::int64_t block = range.block_begin;
     for (; block + kBlocks <= range.block_end; block += kBlocks) {

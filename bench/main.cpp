@@ -1,0 +1,147 @@
+// rondo-bench: times Rondo on one shape, or on named sets of shapes by Google Benchmark.
+#include <benchmark/benchmark.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bench/result.h"
+#include "bench/shape_options.h"
+#include "bench/shapes.h"
+#include "bench/timing.h"
+#include "bench/workload.h"
+
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  rondo-bench shape --cell gru --t 50 --n 32 --i 128 --h 128 --phase training --threads 2\n"
+    "  rondo-bench run --set batch --cell lstm\n"
+    "  rondo-bench run --set train --benchmark_repetitions=10 --benchmark_out=train.json\n"
+    "  rondo-bench list";
+
+std::set<std::string> set_names() {
+  std::set<std::string> names;
+  for (const bench::NamedShape& shape : bench::kShapes) names.insert(shape.set);
+  return names;
+}
+
+void list_shapes() {
+  std::printf("%-7s %-17s %-9s %5s %3s %4s %4s %2s %s\n", "set", "name", "phase", "T", "N", "I", "H", "L",
+              "why");
+  for (const bench::NamedShape& s : bench::kShapes) {
+    std::printf("%-7s %-17s %-9s %5ld %3ld %4ld %4ld %2ld %s%s\n", s.set, s.name, s.phase, s.t, s.n, s.i,
+                s.h, s.layers, s.reason, s.bidirectional ? " (bidirectional)" : "");
+  }
+}
+
+int run_shape(const bench::ShapeOptions& options) {
+  rondo::set_num_threads(options.threads);
+  const rondo::Device device = bench::resolve_device(options);
+  const std::unique_ptr<bench::Workload> workload = bench::make_workload(options, device);
+  const bench::Timing timing = bench::measure([&] { workload->run(); });
+  std::printf("%s\n", bench::json_line(options, timing, bench::describe_runner(device)).c_str());
+  return 0;
+}
+
+void register_shape(const bench::NamedShape& shape, bench::ShapeOptions options) {
+  options.phase = shape.phase;
+  options.t = shape.t;
+  options.n = shape.n;
+  options.i = shape.i;
+  options.h = shape.h;
+  options.layers = shape.layers;
+  options.bidirectional = shape.bidirectional;
+  const std::string name = std::string(shape.name) + "/" + options.cell + "/" + options.dtype;
+  benchmark::RegisterBenchmark(name.c_str(), [options](benchmark::State& state) {
+    const std::unique_ptr<bench::Workload> workload =
+        bench::make_workload(options, bench::resolve_device(options));
+    workload->run();
+    for (auto _ : state) workload->run();
+    state.counters["GFLOP/s"] = benchmark::Counter(
+        bench::flops(options) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+  })->Unit(benchmark::kMicrosecond)->UseRealTime();
+}
+
+// Google Benchmark's own options, `extras`, are passed on to it.
+int run_sets(const bench::ShapeOptions& options, const std::vector<std::string>& cells,
+             const std::set<std::string>& sets, std::vector<std::string> extras) {
+  rondo::set_num_threads(options.threads);
+  // Repetitions of all shapes in random order, so that a slow moment of the machine hits no single one.
+  extras.insert(extras.begin(), {"rondo-bench", "--benchmark_enable_random_interleaving=true"});
+  std::vector<char*> arguments;
+  for (std::string& extra : extras) arguments.push_back(extra.data());
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return kExitUsage;
+
+  const bench::Runner runner = bench::describe_runner(bench::resolve_device(options));
+  benchmark::AddCustomContext("engine", runner.engine);
+  benchmark::AddCustomContext("device", runner.device + " (" + runner.device_name + ")");
+  benchmark::AddCustomContext("isa", runner.isa);
+  benchmark::AddCustomContext("threads", std::to_string(runner.threads));
+  benchmark::AddCustomContext("math", "strict");
+  for (const bench::NamedShape& shape : bench::kShapes) {
+    if (!sets.contains(shape.set)) continue;
+    for (const std::string& cell : cells) {
+      bench::ShapeOptions with_cell = options;
+      with_cell.cell = cell;
+      register_shape(shape, with_cell);
+    }
+  }
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+int run_program(int argc, char** argv) {
+  CLI::App app("Times Rondo's recurrent networks.", "rondo-bench");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+
+  bench::ShapeOptions options;
+  CLI::App* shape = app.add_subcommand("shape", "one shape; prints one line of JSON");
+  bench::add_shape_options(*shape, options);
+
+  const std::set<std::string> all_sets = set_names();
+  const std::vector<std::string> all_cells = {"lstm", "gru", "rnn"};
+  std::vector<std::string> sets(all_sets.begin(), all_sets.end());
+  std::vector<std::string> cells = all_cells;
+  CLI::App* run = app.add_subcommand("run", "sets of named shapes; takes Google Benchmark's options too");
+  run->add_option("--set", sets, "sets to run (default: all)")->check(CLI::IsMember(all_sets));
+  run->add_option("--cell", cells, "cells to run (default: all)")->check(CLI::IsMember(all_cells));
+  run->add_option("--threads", options.threads, "threads")->check(CLI::Range(1, 4096));
+  run->add_option("--device", options.device, "cpu, cuda, cuda:N or auto");
+  run->add_option("--dtype", options.dtype, "f32 or f64")->check(CLI::IsMember({"f32", "f64"}));
+  run->allow_extras();
+  const CLI::App* list = app.add_subcommand("list", "the named shapes, and why each is there");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (list->parsed()) return list_shapes(), 0;
+  if (shape->parsed()) return run_shape(options);
+  return run_sets(options, cells, std::set<std::string>(sets.begin(), sets.end()), run->remaining());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_program(argc, argv);
+  } catch (const rondo::InvalidArgument& error) {
+    std::fprintf(stderr, "rondo-bench: %s\n", error.what());
+    return kExitUsage;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "rondo-bench: %s\n", error.what());
+    return kExitFailed;
+  }
+}

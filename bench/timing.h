@@ -1,0 +1,18 @@
+// How a time is taken: warm-up, then samples, and their median.
+#pragma once
+
+#include <functional>
+
+namespace bench {
+
+struct Timing {
+  double median_us = 0;  // of one run
+  double min_us = 0;
+  int samples = 0;
+};
+
+// Warms up for at least 3 runs and 0.1 s, then takes samples for at least 0.5 s and 20 of them, or, when
+// a run is slow, until 5 s and 5 samples. A sample is the mean of as many runs as take 50 us together.
+Timing measure(const std::function<void()>& run);
+
+}  // namespace bench

@@ -1,0 +1,28 @@
+// One shape made ready to be run again and again by Rondo.
+#pragma once
+
+#include <memory>
+
+#include "bench/result.h"
+#include "bench/shape_options.h"
+#include "rondo/rondo.h"
+
+namespace bench {
+
+rondo::RnnConfig config_of(const ShapeOptions& options);
+
+class Workload {
+ public:
+  virtual ~Workload() = default;
+  virtual void run() = 0;
+};
+
+// inference: Plan::forward with weights packed beforehand. training: pack, forward with a tape, backward
+// with every gradient. step: T calls of Rnn::step.
+std::unique_ptr<Workload> make_workload(const ShapeOptions& options, rondo::Device device);
+
+// The device that is asked for; for "auto", the one that the library itself picks for this shape.
+rondo::Device resolve_device(const ShapeOptions& options);
+Runner describe_runner(rondo::Device device);
+
+}  // namespace bench

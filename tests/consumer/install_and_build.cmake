@@ -1,0 +1,48 @@
+# Installs Rondo into a scratch folder, then configures, builds and runs the consumer against it.
+# Run as: cmake -DKIND=shared|static -DROOT= -DBUILT= -DBUILT_SHARED= -DCOMPILER= -DSCRATCH= -DVERSION= -P
+cmake_minimum_required(VERSION 3.25)
+
+function(run)
+  execute_process(COMMAND ${ARGV} RESULT_VARIABLE failed OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(failed)
+    list(JOIN ARGV " " command)
+    message(FATAL_ERROR "${command}\n${text}")
+  endif()
+  set(output "${text}" PARENT_SCOPE)
+endfunction()
+
+set(prefix "${SCRATCH}/prefix")
+file(REMOVE_RECURSE "${prefix}" "${SCRATCH}/build")
+if(KIND STREQUAL "shared")
+  set(shared ON)
+else()
+  set(shared OFF)
+endif()
+set(library "${BUILT}")
+if(shared AND NOT BUILT_SHARED OR BUILT_SHARED AND NOT shared)
+  set(library "${SCRATCH}/library")
+  run(${CMAKE_COMMAND} -S "${ROOT}" -B "${library}" -DCMAKE_CXX_COMPILER=${COMPILER}
+      -DBUILD_SHARED_LIBS=${shared} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0
+      -DRONDO_TESTS=OFF -DRONDO_BENCH=OFF -DRONDO_EXAMPLES=OFF)
+  run(${CMAKE_COMMAND} --build "${library}")
+endif()
+run(${CMAKE_COMMAND} --install "${library}" --prefix "${prefix}")
+
+# Only the public headers are installed.
+file(GLOB_RECURSE installed RELATIVE "${prefix}/include" "${prefix}/include/*")
+file(GLOB expected RELATIVE "${ROOT}/core/include" "${ROOT}/core/include/rondo/*.h")
+list(SORT installed)
+list(SORT expected)
+if(NOT installed STREQUAL expected)
+  message(FATAL_ERROR "installed headers: ${installed}\nexpected: ${expected}")
+endif()
+
+run(${CMAKE_COMMAND} -S "${ROOT}/tests/consumer" -B "${SCRATCH}/build" -DCMAKE_CXX_COMPILER=${COMPILER}
+    -DCMAKE_PREFIX_PATH=${prefix})
+run(${CMAKE_COMMAND} --build "${SCRATCH}/build")
+run("${SCRATCH}/build/consumer")
+message(STATUS "${output}")
+string(FIND "${output}" "rondo ${VERSION}: " at)
+if(NOT at EQUAL 0)
+  message(FATAL_ERROR "expected the consumer to print version ${VERSION}, got: ${output}")
+endif()

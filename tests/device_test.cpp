@@ -1,0 +1,227 @@
+// RONDO_DEVICE, the list of devices, what each supports, and how a network chooses and explains.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "rejected.h"
+#include "rondo/rondo.h"
+
+namespace rondo::testing {
+namespace {
+
+constexpr Device kCpu{Device::Kind::kCpu, 0};
+constexpr Device cuda(int index) { return {Device::Kind::kCuda, index}; }
+
+// RONDO_DEVICE for the life of a test.
+class DeviceVariable {
+ public:
+  explicit DeviceVariable(const char* value) {
+    const char* before = std::getenv("RONDO_DEVICE");
+    if (before != nullptr) before_ = before;
+    set(value);
+  }
+  ~DeviceVariable() { set(before_ ? before_->c_str() : nullptr); }
+  DeviceVariable(const DeviceVariable&) = delete;
+  DeviceVariable& operator=(const DeviceVariable&) = delete;
+
+ private:
+  static void set(const char* value) {
+    value == nullptr ? unsetenv("RONDO_DEVICE") : setenv("RONDO_DEVICE", value, 1);
+  }
+  std::optional<std::string> before_;
+};
+
+bool has_usable_cuda() {
+  for (const DeviceInfo& info : list_devices()) {
+    if (info.device.kind == Device::Kind::kCuda && info.usable) return true;
+  }
+  return false;
+}
+
+void run_once(Rnn& rnn) { (void)rnn.forward(filled(rnn.config().dtype, {kT, kN, kI})); }
+
+// The message of the DeviceError that a call throws.
+template <class Call>
+std::string device_error(Call&& call) {
+  try {
+    call();
+  } catch (const DeviceError& e) {
+    return e.what();
+  }
+  ADD_FAILURE() << "expected a DeviceError";
+  return {};
+}
+
+TEST(ParseDevice, LegalValues) {
+  EXPECT_EQ(parse_device("auto"), DeviceChoice());
+  EXPECT_EQ(parse_device("cpu"), DeviceChoice(kCpu));
+  EXPECT_EQ(parse_device("cuda"), DeviceChoice(cuda(0)));
+  EXPECT_EQ(parse_device("cuda:0"), DeviceChoice(cuda(0)));
+  EXPECT_EQ(parse_device("cuda:12"), DeviceChoice(cuda(12)));
+}
+
+TEST(ParseDevice, NamesAndBack) {
+  for (const Device device : {kCpu, cuda(0), cuda(3)})
+    EXPECT_EQ(parse_device(to_string(device)), DeviceChoice(device));
+  EXPECT_EQ(to_string(kCpu), "cpu");
+  EXPECT_EQ(to_string(cuda(1)), "cuda:1");
+}
+
+const char* const kIllegal[] = {"gpu",
+                                "CPU",
+                                "cpu:0",
+                                " cpu",
+                                "cpu ",
+                                "cuda:",
+                                "cuda:-1",
+                                "cuda:x",
+                                "cuda:1x",
+                                "cuda: 1",
+                                "cuda:1.5",
+                                "cuda1",
+                                "cuda:99999999999999999999"};
+
+TEST(ParseDevice, AnythingElseListsTheLegalValues) {
+  for (const char* text : kIllegal) {
+    expect_rejected([&] { (void)parse_device(text); },
+                    {std::string("\"") + text + "\"", "auto", "cpu", "cuda", "cuda:N"});
+  }
+  expect_rejected([] { (void)parse_device(""); }, {"\"\"", "auto", "cpu", "cuda:N"});
+}
+
+TEST(DeviceVariable, IsReadAtEveryCall) {
+  const DeviceVariable unset(nullptr);
+  EXPECT_EQ(device_from_environment(), DeviceChoice());
+  for (const auto& [text, choice] : {std::pair{"", DeviceChoice()},
+                                     {"auto", DeviceChoice()},
+                                     {"cpu", DeviceChoice(kCpu)},
+                                     {"cuda", DeviceChoice(cuda(0))},
+                                     {"cuda:2", DeviceChoice(cuda(2))}}) {
+    const DeviceVariable variable(text);
+    EXPECT_EQ(device_from_environment(), choice) << text;
+  }
+}
+
+TEST(DeviceVariable, AnIllegalValueIsNamedWithItsSource) {
+  for (const char* text : kIllegal) {
+    const DeviceVariable variable(text);
+    expect_rejected([] { (void)device_from_environment(); }, {"RONDO_DEVICE", text, "auto", "cpu", "cuda:N"});
+    expect_rejected([] { Rnn rnn(valid_config()); }, {"RONDO_DEVICE", text});
+  }
+}
+
+TEST(DeviceVariable, CpuIsTakenAndExplained) {
+  const DeviceVariable variable("cpu");
+  Rnn rnn(valid_config());
+  run_once(rnn);
+  EXPECT_EQ(rnn.device(), kCpu);
+  EXPECT_NE(rnn.explain().find("cpu"), std::string::npos) << rnn.explain();
+  EXPECT_NE(rnn.explain().find("asked for"), std::string::npos) << rnn.explain();
+}
+
+TEST(DeviceVariable, CodeOverridesIt) {
+  const DeviceVariable variable("cuda");
+  Rnn rnn(valid_config(), kCpu);
+  run_once(rnn);
+  EXPECT_EQ(rnn.device(), kCpu);
+}
+
+TEST(DeviceVariable, CudaWhereNoneIsUsableSaysWhatIsMissing) {
+  if (has_usable_cuda()) GTEST_SKIP() << "a CUDA device is usable here";
+  for (const char* text : {"cuda", "cuda:3"}) {
+    const DeviceVariable variable(text);
+    const std::string message = device_error([] {
+      Rnn rnn(valid_config());
+      run_once(rnn);
+    });
+    EXPECT_NE(message.find("cuda:"), std::string::npos) << message;
+    EXPECT_NE(message.find("CUDA"), std::string::npos) << message;
+  }
+  const std::string plan =
+      device_error([] { Plan p(valid_config(), {.max_t = 2, .max_n = 2, .device = cuda(0)}); });
+  EXPECT_NE(plan.find("cuda:0"), std::string::npos) << plan;
+}
+
+TEST(DeviceVariable, AutoWithOnlyACpuSaysSo) {
+  if (has_usable_cuda()) GTEST_SKIP() << "a CUDA device is usable here";
+  for (const char* text : {"auto", ""}) {
+    const DeviceVariable variable(text);
+    Rnn rnn(valid_config());
+    const std::string before = rnn.explain();
+    run_once(rnn);
+    EXPECT_EQ(rnn.device(), kCpu);
+    EXPECT_NE(rnn.explain().find("only device"), std::string::npos) << rnn.explain();
+    EXPECT_NE(rnn.explain().find("cuda:0"), std::string::npos) << rnn.explain();
+    EXPECT_NE(rnn.explain(), before);
+  }
+}
+
+TEST(Explain, NamesDevicePathReasonAndTimes) {
+  const DeviceVariable variable("auto");
+  Rnn rnn(valid_config());
+  run_once(rnn);
+  for (const char* part : {"cpu", "predicted", " us", "thread"}) {
+    EXPECT_NE(rnn.explain().find(part), std::string::npos) << part << " is not in: " << rnn.explain();
+  }
+}
+
+TEST(ListDevices, TheCpuIsUsableAndTheOthersSayWhyNot) {
+  const std::vector<DeviceInfo> devices = list_devices();
+  ASSERT_FALSE(devices.empty());
+  EXPECT_EQ(devices.front().device, kCpu);
+  EXPECT_TRUE(devices.front().usable);
+  EXPECT_FALSE(devices.front().name.empty());
+  std::set<std::string> names;
+  for (const DeviceInfo& info : devices) {
+    EXPECT_TRUE(names.insert(to_string(info.device)).second) << to_string(info.device) << " is listed twice";
+    EXPECT_EQ(info.usable, info.reason.empty()) << to_string(info.device) << ": " << info.reason;
+  }
+  EXPECT_TRUE(names.contains("cuda:0")) << "a device that this build knows of, usable or not";
+}
+
+TEST(Supports, TheCpuRunsEveryConfiguration) {
+  for (const Cell cell : {Cell::kSimpleRnn, Cell::kLstm, Cell::kGru}) {
+    for (const DType dtype : {DType::kF32, DType::kF64}) {
+      for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
+        RnnConfig config = valid_config(cell);
+        config.dtype = dtype;
+        config.num_layers = 3;
+        config.direction = Direction::kBidirectional;
+        config.dropout = config.recurrent_dropout = config.layer_dropout = 0.5;
+        const Support support = supports(config, phase);
+        EXPECT_TRUE(support.ok) << support.reason;
+        EXPECT_TRUE(support.reason.empty()) << support.reason;
+      }
+    }
+  }
+}
+
+TEST(Supports, AMissingDeviceIsASentence) {
+  for (const Device device : {cuda(77), Device{Device::Kind::kCpu, 5}}) {
+    const Support support = supports(valid_config(), Phase::kInference, device);
+    EXPECT_FALSE(support.ok);
+    EXPECT_NE(support.reason.find(device.kind == Device::Kind::kCpu ? "cpu" : "cuda:77"), std::string::npos)
+        << support.reason;
+  }
+  RnnConfig wrong = valid_config();
+  wrong.hidden_size = 0;
+  expect_rejected([&] { (void)supports(wrong, Phase::kInference); }, {"hidden_size", "0"});
+}
+
+TEST(Threads, TheNumberIsAskedForAndRestored) {
+  const int standard = num_threads();
+  EXPECT_GE(standard, 1);
+  set_num_threads(3);
+  EXPECT_EQ(num_threads(), 3);
+  set_num_threads(0);
+  EXPECT_EQ(num_threads(), standard);
+  set_num_threads(2);
+  set_num_threads(-4);
+  EXPECT_EQ(num_threads(), standard);
+}
+
+}  // namespace
+}  // namespace rondo::testing

@@ -1,0 +1,209 @@
+// The size heuristic as a pure function: fake devices, fake costs, known answers.
+#include "core/dispatch.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "rondo/rondo.h"
+
+namespace rondo::testing {
+namespace {
+
+constexpr Device kCpu{Device::Kind::kCpu, 0};
+constexpr Device kGpu{Device::Kind::kCuda, 0};
+
+Candidate candidate(Device device, bool usable = true, const std::string& reason = "") {
+  Candidate c;
+  c.info = {device, usable, "made up", reason};
+  c.support = {usable, reason};
+  return c;
+}
+
+Request request(std::int64_t t, std::int64_t n, std::int64_t h, std::int64_t layers = 1) {
+  Request r;
+  r.config = {.cell = Cell::kLstm, .input_size = h, .hidden_size = h, .num_layers = layers};
+  r.max_t = t;
+  r.max_n = n;
+  return r;
+}
+
+// Costs whose terms can be told apart by eye.
+const Calibration kPlain{{.fixed_us = 1,
+                          .step_floor_us = 0.5,
+                          .flops_per_us = 1000,
+                          .weight_bytes_per_us = 1e9,
+                          .copy_fixed_us = 0,
+                          .copy_bytes_per_us = 0},
+                         {.fixed_us = 100,
+                          .step_floor_us = 5,
+                          .flops_per_us = 1e6,
+                          .weight_bytes_per_us = 1e9,
+                          .copy_fixed_us = 10,
+                          .copy_bytes_per_us = 1000},
+                         "made-up figures"};
+
+Choice choose(const Request& r, DeviceChoice forced = {}, int threads = 1) {
+  const Candidate both[] = {candidate(kCpu), candidate(kGpu)};
+  return choose_device(r, both, forced, kPlain, threads);
+}
+
+TEST(Predict, IsTheSumOfItsTerms) {
+  // LSTM, H = I = 10, N = 1: a step is 2 * 4 * 100 = 800 flops, as many as its share of the input product.
+  EXPECT_NEAR(predict_us(request(20, 1, 10), kPlain.cpu, 1), 1 + 20 * (0.8 + 0.8), 1e-9);
+  // The floor of 5 us a step hides the product; the input product has none.
+  EXPECT_NEAR(predict_us(request(20, 1, 10), kPlain.cuda, 1), 100 + 20 * (5 + 0.0008), 1e-9);
+  // Three layers of the same width, and two directions whose second layer reads twice the width.
+  EXPECT_NEAR(predict_us(request(20, 1, 10, 3), kPlain.cpu, 1), 1 + 3 * 20 * 1.6, 1e-9);
+  Request both = request(20, 1, 10, 2);
+  both.config.direction = Direction::kBidirectional;
+  EXPECT_NEAR(predict_us(both, kPlain.cpu, 1), 1 + 2 * 20 * (0.8 + 0.8) + 2 * 20 * (0.8 + 1.6), 1e-9);
+}
+
+TEST(Predict, WeightsThatHaveToBeReadAgainBoundAStep) {
+  DeviceCost slow = kPlain.cpu;
+  slow.weight_bytes_per_us = 100;  // 4 * 100 weights of 4 bytes: 16 us a step
+  EXPECT_NEAR(predict_us(request(5, 1, 10), slow, 1), 1 + 5 * (16 + 0.8), 1e-9);
+}
+
+TEST(Predict, GrowsWithEverySize) {
+  const double base = predict_us(request(50, 4, 64), kPlain.cpu, 1);
+  EXPECT_GT(predict_us(request(51, 4, 64), kPlain.cpu, 1), base);
+  EXPECT_GT(predict_us(request(50, 5, 64), kPlain.cpu, 1), base);
+  EXPECT_GT(predict_us(request(50, 4, 65), kPlain.cpu, 1), base);
+  EXPECT_GT(predict_us(request(50, 4, 64, 2), kPlain.cpu, 1), base);
+  Request training = request(50, 4, 64), doubles = training, gru = training;
+  training.phase = Phase::kTraining;
+  doubles.config.dtype = DType::kF64;
+  gru.config.cell = Cell::kGru;
+  EXPECT_GT(predict_us(training, kPlain.cpu, 1), 2 * base);
+  EXPECT_GT(predict_us(doubles, kPlain.cpu, 1), base);
+  EXPECT_LT(predict_us(gru, kPlain.cpu, 1), base);
+  EXPECT_LT(predict_us(request(50, 4, 64), kPlain.cpu, 4), base);
+}
+
+TEST(Predict, SizesBeyondIntDoNotOverflow) {
+  const double t = predict_us(request(std::int64_t{1} << 33, 1 << 20, 4096, 1000), kPlain.cpu, 1);
+  EXPECT_GT(t, 1e18);
+  EXPECT_TRUE(std::isfinite(t));
+}
+
+TEST(PredictCopies, CountsWhatHasToCross) {
+  const Request r = request(20, 5, 10);  // x and y have 1,000 floats each
+  EXPECT_NEAR(predict_copies_us(r, kPlain.cuda), 2 * 10 + 8, 1e-9);
+  EXPECT_EQ(predict_copies_us(r, kPlain.cpu), 0);
+  Request resident = r, last = r, training = r;
+  resident.data_on_host = false;
+  EXPECT_EQ(predict_copies_us(resident, kPlain.cuda), 0);
+  last.config.outputs = Outputs::kLast;
+  EXPECT_LT(predict_copies_us(last, kPlain.cuda), predict_copies_us(r, kPlain.cuda));
+  training.phase = Phase::kTraining;
+  EXPECT_GT(predict_copies_us(training, kPlain.cuda), predict_copies_us(r, kPlain.cuda));
+}
+
+TEST(ChooseDevice, SmallWorkStaysAndLargeWorkGoes) {
+  EXPECT_EQ(choose(request(1, 1, 8)).device, kCpu);
+  EXPECT_EQ(choose(request(20, 1, 10)).device, kCpu);
+  EXPECT_EQ(choose(request(200, 64, 256)).device, kGpu);
+}
+
+TEST(ChooseDevice, TakesThePredictedFastestAllAlongTheScale) {
+  bool gone = false;
+  for (std::int64_t h = 2; h <= 512; h *= 2) {
+    const Choice choice = choose(request(30, 2, h));
+    ASSERT_EQ(choice.candidates.size(), 2u);
+    const bool gpu = choice.candidates[1].predicted_us < choice.candidates[0].predicted_us;
+    EXPECT_EQ(choice.device, gpu ? kGpu : kCpu) << "H=" << h;
+    EXPECT_TRUE(gpu || !gone) << "H=" << h << " went back to the CPU";
+    gone = gpu;
+  }
+  EXPECT_TRUE(gone);
+}
+
+TEST(ChooseDevice, CopiesCanTipTheScale) {
+  Request r = request(1, 30, 16);
+  EXPECT_EQ(choose(r).device, kCpu) << choose(r).reason;
+  EXPECT_GT(choose(r).candidates[1].copies_us, 0);
+  r.data_on_host = false;
+  EXPECT_EQ(choose(r).device, kGpu) << choose(r).reason;
+}
+
+TEST(ChooseDevice, ThreadsCanTipTheScale) {
+  const Request r = request(20, 4, 16);
+  EXPECT_EQ(choose(r, {}, 1).device, kGpu) << choose(r, {}, 1).reason;
+  EXPECT_EQ(choose(r, {}, 64).device, kCpu) << choose(r, {}, 64).reason;
+}
+
+TEST(ChooseDevice, AskingOverridesTheHeuristic) {
+  EXPECT_EQ(choose(request(1, 1, 8), kGpu).device, kGpu);
+  const Choice slow = choose(request(200, 64, 256), kCpu);
+  EXPECT_EQ(slow.device, kCpu);
+  EXPECT_NE(slow.reason.find("asked for"), std::string::npos) << slow.reason;
+}
+
+std::string refusal(std::span<const Candidate> candidates, DeviceChoice forced) {
+  try {
+    (void)choose_device(request(1, 1, 8), candidates, forced, kPlain, 1);
+  } catch (const DeviceError& e) {
+    return e.what();
+  }
+  ADD_FAILURE() << "expected a DeviceError";
+  return {};
+}
+
+TEST(ChooseDevice, AskingForWhatIsMissingSaysWhatIsMissing) {
+  const Candidate broken[] = {candidate(kCpu), candidate(kGpu, false, "the driver is too old")};
+  const std::string message = refusal(broken, kGpu);
+  EXPECT_NE(message.find("cuda:0"), std::string::npos) << message;
+  EXPECT_NE(message.find("the driver is too old"), std::string::npos) << message;
+  const std::string other = refusal(broken, Device{Device::Kind::kCuda, 4});
+  EXPECT_NE(other.find("cuda:4"), std::string::npos) << other;
+}
+
+TEST(ChooseDevice, NothingThatCanRunIsAnErrorWithEveryReason) {
+  const Candidate none[] = {candidate(kCpu, false, "no kernels"), candidate(kGpu, false, "no driver")};
+  const std::string message = refusal(none, {});
+  EXPECT_NE(message.find("no kernels"), std::string::npos) << message;
+  EXPECT_NE(message.find("no driver"), std::string::npos) << message;
+}
+
+TEST(ChooseDevice, OneThatCannotIsPassedOverAndNamed) {
+  const Candidate broken[] = {candidate(kCpu), candidate(kGpu, false, "the driver is too old")};
+  const Choice choice = choose_device(request(200, 64, 256), broken, {}, kPlain, 1);
+  EXPECT_EQ(choice.device, kCpu);
+  EXPECT_NE(choice.reason.find("only device"), std::string::npos) << choice.reason;
+  EXPECT_NE(choice.reason.find("the driver is too old"), std::string::npos) << choice.reason;
+}
+
+TEST(ChooseDevice, TheReasonHasBothTimesAndTheirOrigin) {
+  const Choice choice = choose(request(20, 1, 10));
+  for (const char* part : {"cpu", "cuda:0", "predicted", "copies", "fastest", "made-up figures"}) {
+    EXPECT_NE(choice.reason.find(part), std::string::npos) << part << " is not in: " << choice.reason;
+  }
+}
+
+TEST(ChooseDevice, TheOrderOfCandidatesAndEarlierCallsDoNotMatter) {
+  const Candidate turned[] = {candidate(kGpu), candidate(kCpu)};
+  for (std::int64_t h : {4, 16, 64, 256}) {
+    const Request r = request(40, 2, h);
+    const Choice first = choose(r);
+    EXPECT_EQ(choose_device(r, turned, {}, kPlain, 1).device, first.device);
+    EXPECT_EQ(choose(r).reason, first.reason);
+  }
+}
+
+TEST(ChooseDevice, PublishedFiguresGiveThePublishedCrossover) {
+  const Candidate both[] = {candidate(kCpu), candidate(kGpu)};
+  const auto device = [&](const Request& r, int threads) {
+    return choose_device(r, both, {}, published_calibration(), threads).device;
+  };
+  EXPECT_EQ(published_calibration().origin, "published figures");
+  // A GPU pays from about H = 512 at N = 1 where each step costs it a launch, and for large batches.
+  EXPECT_EQ(device(request(1, 1, 256), 1), kCpu);
+  EXPECT_EQ(device(request(100, 1, 64), 1), kCpu);
+  EXPECT_EQ(device(request(100, 1, 1024), 1), kGpu);
+  EXPECT_EQ(device(request(100, 64, 512), 2), kGpu);
+}
+
+}  // namespace
+}  // namespace rondo::testing

@@ -1,0 +1,94 @@
+// A problem: one network and one call with all its data drawn from a seed; solved by the library
+// through both of its interfaces and compared with the reference.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reference.h"
+#include "rondo/rondo.h"
+#include "tolerance.h"
+
+namespace rondo::testing {
+
+struct Problem {
+  RnnConfig config;
+  std::int64_t t = 1, n = 1;
+  std::uint64_t seed = 1;
+  std::vector<std::int64_t> lengths;  // empty: all T
+  bool lengths_i64 = false;
+  bool initial_state = true;
+  bool input_masks = false, recurrent_masks = false, layer_masks = false;
+  bool one_element_off = false;              // caller's arrays start off any vector's alignment
+  double x_scale = 1;
+  std::int64_t spare_t = 0, spare_n = 0;     // the plan is that much larger than the call
+};
+
+// Which gradients come in from outside.
+enum class Paths { kAll, kOutputs, kFinalH, kFinalC };
+std::string to_string(Paths paths);
+// Those that make sense for a cell.
+std::vector<Paths> all_paths(Cell cell);
+
+struct Data {
+  reference::Call<double> call;
+  reference::Upstream<double> upstream;
+};
+// x and dy hold NaN in the padding of ragged rows: nothing may read it. For f32 every value is a float.
+Data draw(const Problem& problem);
+reference::Upstream<double> select(const reference::Upstream<double>& all, Paths paths);
+
+Shape x_shape(const Problem& p);
+Shape y_shape(const Problem& p);
+Shape state_shape(const Problem& p);
+Shape input_mask_shape(const Problem& p, std::int64_t layer);
+Shape recurrent_mask_shape(const Problem& p);
+Shape layer_mask_shape(const Problem& p);
+
+template <class T>
+struct Solution {
+  reference::Results<T> results;
+  reference::Gradients<T> gradients;
+};
+
+// The reference in the wider type and in T, forward run once, backward for any upstream. A relu that
+// comes within rounding of its kink has no gradient to compare: near_kink() says so.
+template <class T>
+class Truth {
+ public:
+  using Wide = typename Precision<T>::Truth;
+  Truth(const Problem& problem, const Data& data);
+  bool near_kink() const;
+  void compare_forward(const std::string& by, const reference::Results<T>& got, Measured& measured) const;
+  void compare_backward(const std::string& by, const reference::Gradients<T>& got,
+                        const reference::Upstream<double>& upstream, Measured& measured) const;
+
+ private:
+  const Problem& problem_;
+  LongestSums sums_;
+  reference::Network<Wide> wide_;
+  reference::Network<T> same_;
+};
+
+// The next seed whose data stay clear of a relu's kink.
+template <class T>
+Data draw_clear_of_kinks(Problem& problem);
+
+// Level two, in buffers full of NaN with red zones: inference, then training and backward.
+template <class T>
+reference::Results<T> infer_by_plan(const Problem& problem, const Data& data);
+template <class T>
+Solution<T> train_by_plan(const Problem& problem, const Data& data, const reference::Upstream<double>& upstream);
+// Level one.
+template <class T>
+Solution<T> train_by_rnn(const Problem& problem, const Data& data, const reference::Upstream<double>& upstream);
+
+// All of the above; `every_path` runs backward once for each upstream path, else once for all together.
+template <class T>
+void check_problem(Problem problem, bool every_path, Measured& measured);
+
+// RONDO_TEST_CASE=name runs only the case of that name.
+bool selected(const std::string& case_name);
+
+}  // namespace rondo::testing

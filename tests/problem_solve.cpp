@@ -1,0 +1,184 @@
+// Problems solved by the library: level two in guarded buffers, and level one.
+#include <memory>
+
+#include "guarded.h"
+#include "problem.h"
+
+namespace rondo::testing {
+
+namespace {
+
+// The caller's side of a level-two call: every array guarded, every output NaN until it is written.
+template <class T>
+class Arrays {
+ public:
+  Arrays(const Problem& p, const Data& d) : p_(p) {
+    const auto& c = d.call;
+    forward_.x = input(c.x, x_shape(p));
+    if (!c.h0.empty() || p.initial_state) forward_.h0 = input(c.h0, state_shape(p));
+    if (p.initial_state && lstm()) forward_.c0 = input(c.c0, state_shape(p));
+    if (!c.lengths.empty()) {
+      lengths32_.assign(c.lengths.begin(), c.lengths.end());
+      lengths64_.assign(c.lengths.begin(), c.lengths.end());
+      forward_.lengths = p.lengths_i64 ? ConstTensorView(lengths64_.data(), Shape{p.n})
+                                       : ConstTensorView(lengths32_.data(), Shape{p.n});
+    }
+    forward_.y = output(y_shape(p));
+    if (apart()) forward_.y_reverse = output(y_shape(p));
+    forward_.h_n = output(state_shape(p));
+    if (lstm()) forward_.c_n = output(state_shape(p));
+  }
+
+  ForwardArgs& forward() { return forward_; }
+
+  void supply_masks(const Data& d) {
+    const std::int64_t directions = num_directions(p_.config);
+    for (std::size_t i = 0; i < d.call.input_masks.size(); ++i) {
+      const Shape shape = input_mask_shape(p_, static_cast<std::int64_t>(i) / directions);
+      input_masks_.push_back(input(d.call.input_masks[i], shape));
+    }
+    for (const auto& m : d.call.recurrent_masks) recurrent_masks_.push_back(input(m, recurrent_mask_shape(p_)));
+    for (const auto& m : d.call.layer_masks) layer_masks_.push_back(input(m, layer_mask_shape(p_)));
+    forward_.dropout.input_masks = input_masks_;
+    forward_.dropout.recurrent_masks = recurrent_masks_;
+    forward_.dropout.layer_masks = layer_masks_;
+  }
+
+  BackwardArgs backward(const reference::Upstream<double>& up) {
+    BackwardArgs b;
+    if (!up.dy.empty() || p_.n == 0) b.dy = input(up.dy, y_shape(p_));
+    if (!up.dy_reverse.empty()) b.dy_reverse = input(up.dy_reverse, y_shape(p_));
+    if (!up.dh_n.empty()) b.dh_n = input(up.dh_n, state_shape(p_));
+    if (!up.dc_n.empty()) b.dc_n = input(up.dc_n, state_shape(p_));
+    b.dx = output(x_shape(p_));
+    b.dh0 = output(state_shape(p_));
+    if (lstm()) b.dc0 = output(state_shape(p_));
+    b.dparameters = output(Shape{parameter_count(p_.config)});
+    for (T& e : b.dparameters.template span<T>()) e = 0;  // accumulated
+    return b;
+  }
+
+  std::span<std::byte> scratch(std::size_t bytes) {
+    memory_.push_back(std::make_unique<Guarded<T>>((bytes + sizeof(T) - 1) / sizeof(T)));
+    return memory_.back()->bytes().first(bytes);
+  }
+
+  void expect_guards_intact() const {
+    for (const auto& m : inputs_) EXPECT_TRUE(m->unchanged()) << "an input was written";
+    for (const auto& m : memory_) EXPECT_TRUE(m->zones_intact()) << "written outside of a buffer";
+  }
+
+ private:
+  bool lstm() const { return p_.config.cell == Cell::kLstm; }
+  bool apart() const { return num_directions(p_.config) == 2 && p_.config.merge == Merge::kNone; }
+  typename Guarded<T>::Start start() const {
+    return p_.one_element_off ? Guarded<T>::Start::kOneElementOff : Guarded<T>::Start::kAligned64;
+  }
+  ConstTensorView input(const std::vector<double>& values, Shape shape) {
+    inputs_.push_back(std::make_unique<Guarded<T>>(values, start()));
+    return inputs_.back()->view(shape);
+  }
+  TensorView output(Shape shape) {
+    memory_.push_back(std::make_unique<Guarded<T>>(static_cast<std::size_t>(shape.count()), start()));
+    return memory_.back()->view(shape);
+  }
+
+  const Problem& p_;
+  ForwardArgs forward_;
+  std::vector<std::unique_ptr<Guarded<T>>> inputs_, memory_;
+  std::vector<std::int32_t> lengths32_;
+  std::vector<std::int64_t> lengths64_;
+  std::vector<ConstTensorView> input_masks_, recurrent_masks_, layer_masks_;
+};
+
+template <class T>
+std::vector<T> copy(ConstTensorView v) {
+  if (v.absent()) return {};
+  const auto s = v.span<T>();
+  return {s.begin(), s.end()};
+}
+
+template <class T>
+reference::Results<T> results_of(const ForwardArgs& f) {
+  return {copy<T>(f.y), copy<T>(f.y_reverse), copy<T>(f.h_n), copy<T>(f.c_n)};
+}
+
+PlanOptions plan_options(const Problem& p, Phase phase) {
+  PlanOptions o;
+  o.phase = phase;
+  o.max_t = p.t + p.spare_t;
+  o.max_n = p.n + p.spare_n;
+  return o;
+}
+
+template <class T>
+PackedWeights pack(const Plan& plan, const Data& data) {
+  const std::vector<T> parameters = reference::convert<T>(data.call.parameters);
+  return plan.pack(ConstTensorView(parameters.data(), Shape{static_cast<std::int64_t>(parameters.size())}));
+}
+
+}  // namespace
+
+template <class T>
+reference::Results<T> infer_by_plan(const Problem& p, const Data& data) {
+  Plan plan(p.config, plan_options(p, Phase::kInference));
+  const PackedWeights weights = pack<T>(plan, data);
+  Arrays<T> arrays(p, data);
+  arrays.forward().workspace = arrays.scratch(plan.workspace_bytes());
+  plan.forward(weights, arrays.forward());
+  arrays.expect_guards_intact();
+  return results_of<T>(arrays.forward());
+}
+
+template <class T>
+Solution<T> train_by_plan(const Problem& p, const Data& data, const reference::Upstream<double>& upstream) {
+  Plan plan(p.config, plan_options(p, Phase::kTraining));
+  const PackedWeights weights = pack<T>(plan, data);
+  Arrays<T> arrays(p, data);
+  arrays.supply_masks(data);
+  Tape tape(arrays.scratch(plan.tape_bytes()));
+  arrays.forward().tape = &tape;
+  arrays.forward().workspace = arrays.scratch(plan.workspace_bytes());
+  plan.forward(weights, arrays.forward());
+  arrays.expect_guards_intact();
+  const reference::Results<T> results = results_of<T>(arrays.forward());
+  BackwardArgs b = arrays.backward(upstream);
+  b.workspace = arrays.scratch(plan.workspace_bytes());
+  plan.backward(weights, tape, b);
+  arrays.expect_guards_intact();
+  EXPECT_EQ(results.y, copy<T>(arrays.forward().y)) << "backward wrote y";
+  return {results, {copy<T>(b.dx), copy<T>(b.dparameters), copy<T>(b.dh0), copy<T>(b.dc0)}};
+}
+
+template <class T>
+Solution<T> train_by_rnn(const Problem& p, const Data& data, const reference::Upstream<double>& upstream) {
+  Rnn rnn(p.config, Device{});
+  const std::vector<T> parameters = reference::convert<T>(data.call.parameters);
+  std::copy(parameters.begin(), parameters.end(), rnn.parameters().span<T>().begin());
+  Arrays<T> arrays(p, data);
+  arrays.supply_masks(data);
+  const ForwardArgs& in = arrays.forward();
+  Tape tape;
+  ForwardOptions options;
+  options.h0 = in.h0;
+  options.c0 = in.c0;
+  options.lengths = in.lengths;
+  options.dropout = in.dropout;
+  options.tape = &tape;
+  const ForwardResult out = rnn.forward(in.x, options);
+  const BackwardArgs b = arrays.backward(upstream);
+  const BackwardResult back = rnn.backward(tape, {b.dy, b.dy_reverse, b.dh_n, b.dc_n, true});
+  arrays.expect_guards_intact();
+  return {{copy<T>(out.y.view()), copy<T>(out.y_reverse.view()), copy<T>(out.h_n.view()), copy<T>(out.c_n.view())},
+          {copy<T>(back.dx.view()), copy<T>(rnn.gradients()), copy<T>(back.dh0.view()), copy<T>(back.dc0.view())}};
+}
+
+template reference::Results<float> infer_by_plan<float>(const Problem&, const Data&);
+template reference::Results<double> infer_by_plan<double>(const Problem&, const Data&);
+using UpstreamF64 = reference::Upstream<double>;
+template Solution<float> train_by_plan<float>(const Problem&, const Data&, const UpstreamF64&);
+template Solution<double> train_by_plan<double>(const Problem&, const Data&, const UpstreamF64&);
+template Solution<float> train_by_rnn<float>(const Problem&, const Data&, const UpstreamF64&);
+template Solution<double> train_by_rnn<double>(const Problem&, const Data&, const UpstreamF64&);
+
+}  // namespace rondo::testing

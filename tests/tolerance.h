@@ -1,0 +1,91 @@
+// How far a result may lie from the truth: computed from the sums that make it, never chosen by hand.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rondo/types.h"
+
+namespace rondo::testing {
+
+// The truth for each element type, and the reference in that type itself, whose distance from the
+// truth shows how much the problem amplifies rounding.
+template <class T>
+struct Precision;
+template <>
+struct Precision<float> {
+  using Truth = double;
+};
+template <>
+struct Precision<double> {
+  using Truth = long double;
+};
+
+// The longest sum that makes one element.
+struct LongestSums {
+  std::int64_t forward = 1, backward = 1;
+};
+inline LongestSums longest_sums(const RnnConfig& config, std::int64_t t, std::int64_t n) {
+  LongestSums k;
+  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
+    k.forward = std::max(k.forward, layer_input_size(config, layer) + config.hidden_size);
+  }
+  const std::int64_t through_gates = num_directions(config) * num_gates(config.cell) * config.hidden_size;
+  k.backward = std::max({k.forward, through_gates, t * n});
+  return k;
+}
+
+// Collects the measured error as a fraction of what is allowed, and says which tensor came closest.
+class Measured {
+ public:
+  // truth and same_type hold the reference in the wider type and in T.
+  template <class T>
+  void expect_close(const std::string& name, std::span<const T> got,
+                    const std::vector<typename Precision<T>::Truth>& truth, const std::vector<T>& same_type,
+                    std::int64_t longest_sum, bool backward) {
+    ASSERT_EQ(got.size(), truth.size()) << name;
+    ASSERT_EQ(same_type.size(), truth.size()) << name;
+    // Below this a tensor counts as zero: products of two such numbers leave the type's range.
+    long double largest = std::sqrt(static_cast<long double>(std::numeric_limits<T>::min()));
+    long double own = 0, error = 0;
+    std::size_t worst = 0;
+    for (std::size_t i = 0; i < truth.size(); ++i) {
+      const long double expected = truth[i];
+      largest = std::max(largest, std::abs(expected));
+      own = std::max(own, std::abs(expected - same_type[i]));
+      const long double off = std::abs(expected - got[i]);
+      if (!(off <= error)) {  // a NaN wins and stays
+        worst = i;
+        error = std::isnan(off) ? std::numeric_limits<long double>::infinity() : off;
+      }
+    }
+    const double depth = std::ceil(std::log2(static_cast<double>(std::max<std::int64_t>(longest_sum, 2))));
+    const double rounding = 4 * (backward ? 2 : 1) * depth * std::numeric_limits<T>::epsilon();
+    const double allowed = std::max(rounding, static_cast<double>(4 * own / largest));
+    const double fraction = static_cast<double>(error / largest) / allowed;
+    if (!(fraction <= worst_)) {
+      worst_ = fraction;
+      where_ = name;
+    }
+    EXPECT_LE(fraction, 1) << name << "[" << worst << "]: got " << (got.empty() ? T(0) : got[worst]) << ", expected "
+                           << static_cast<double>(truth.empty() ? 0 : truth[worst]) << ", allowed "
+                           << allowed * static_cast<double>(largest);
+  }
+  void print(const std::string& what) const {
+    std::printf("%s: largest error %.3f of the tolerance (%s)\n", what.c_str(), worst_, where_.c_str());
+  }
+  double worst() const { return worst_; }
+
+ private:
+  double worst_ = 0;
+  std::string where_ = "none";
+};
+
+}  // namespace rondo::testing
