@@ -105,6 +105,10 @@ struct Rnn::Impl {
   Tensor states(std::int64_t n) const {
     return Tensor(config.dtype, {config.num_layers * num_directions(config), n, config.hidden_size});
   }
+  void shape_state(State& state, std::int64_t n) const {
+    state.h_ = states(n);
+    if (lstm()) state.c_ = states(n);
+  }
   bool lstm() const { return config.cell == Cell::kLstm; }
 };
 
@@ -136,8 +140,8 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   Impl& m = *impl_;
   const CallSizes sizes = validate_input("forward", m.config, x);
   if (o.state != nullptr) {
-    validate_state("forward", m.config, sizes.n, o.state->h_);
     validate_one_state(o.h0, o.c0);
+    if (!o.state->h_.absent()) validate_state("forward", m.config, sizes.n, o.state->h_);
   }
   Plan& plan = m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, sizes.t, sizes.n);
   const PackedWeights& weights = m.packed(plan);
@@ -167,6 +171,7 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   plan.forward(weights, args);
   if (o.state != nullptr) {
     // Only now: an error leaves the state as it was.
+    if (o.state->h_.absent()) m.shape_state(*o.state, sizes.n);
     copy(result.h_n, o.state->h_);
     if (m.lstm()) copy(result.c_n, o.state->c_);
   }
@@ -205,8 +210,7 @@ State Rnn::make_state(std::int64_t n) {
   Impl& m = *impl_;
   validate_state_rows(n);
   State state;
-  state.h_ = m.states(n);
-  if (m.lstm()) state.c_ = m.states(n);
+  m.shape_state(state, n);
   m.packed(m.plan_for(Phase::kInference, 1, n));
   return state;
 }

@@ -28,13 +28,15 @@ struct Elements {
 template <class T>
 void pack_rows(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t k, std::int64_t lanes,
                std::int64_t block) {
-  T* out = to + block * k * gates * lanes;
+  constexpr std::int64_t kMostLanes = 16;
+  const T* rows[kMostLanes];
   for (int g = 0; g < gates; ++g) {
-    for (std::int64_t lane = 0; lane < lanes; ++lane) {
-      const std::int64_t unit = block * lanes + lane;
-      T* column = out + g * lanes + lane;
-      const T* row = matrix + (g * h + unit) * k;
-      for (std::int64_t i = 0; i < k; ++i) column[i * gates * lanes] = unit < h ? row[i] : T(0);
+    const std::int64_t live = std::min(lanes, h - block * lanes);
+    for (std::int64_t lane = 0; lane < live; ++lane) rows[lane] = matrix + (g * h + block * lanes + lane) * k;
+    T* out = to + (block * k * gates + g) * lanes;
+    for (std::int64_t i = 0; i < k; ++i, out += gates * lanes) {
+      for (std::int64_t lane = 0; lane < live; ++lane) out[lane] = rows[lane][i];
+      for (std::int64_t lane = live; lane < lanes; ++lane) out[lane] = T(0);
     }
   }
 }

@@ -189,6 +189,7 @@ inline Problem problem_of(const Case& c, const CellChoice& cell, DType dtype) {
   p.layer_masks = c.masks && c.layers > 1;
   p.one_element_off = c.one_element_off;
   p.x_scale = c.x_scale;
+  p.few_bits = c.x_scale > 1;
   return p;
 }
 

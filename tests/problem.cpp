@@ -90,6 +90,10 @@ Data draw(const Problem& p) {
   c.lengths = p.lengths;
   c.parameters = random.values(parameter_count(p.config), parameter_scale, single);
   c.x = random.values(x_shape(p).count(), p.x_scale, single);
+  if (p.few_bits) {
+    for (double& e : c.parameters) e = std::round(e * 256) / 256;
+    for (double& e : c.x) e = std::round(e);
+  }
   if (p.initial_state) c.h0 = random.values(state_shape(p).count(), 1, single);
   if (p.initial_state && lstm) c.c0 = random.values(state_shape(p).count(), 1, single);
   const std::int64_t directions = num_directions(p.config);

@@ -22,6 +22,8 @@ struct Problem {
   bool input_masks = false, recurrent_masks = false, layer_masks = false;
   bool one_element_off = false;              // caller's arrays start off any vector's alignment
   double x_scale = 1;
+  // Data of few bits: W x is exact, so that large terms that cancel do not magnify rounding.
+  bool few_bits = false;
   std::int64_t spare_t = 0, spare_n = 0;     // the plan is that much larger than the call
 };
 

@@ -38,7 +38,7 @@ TEST_P(Pieces, StateIsCarriedAcrossCalls) {
   Rnn rnn(config(), Device{});
   const Tensor x = random_tensor(dtype(), {12, 4, 5}, 8);
   const ForwardResult whole = rnn.forward(x);
-  State state;
+  State state = rnn.make_state(4);
   std::int64_t t = 0;
   for (std::int64_t steps : {5, 1, 6}) {
     const ForwardResult part = rnn.forward(steps_of(x, t, steps), {.state = &state});
@@ -63,7 +63,7 @@ TEST_P(Pieces, ResetStartsAnew) {
   Rnn rnn(config(), Device{});
   const Tensor x = random_tensor(dtype(), {6, 3, 5}, 10);
   const ForwardResult fresh = rnn.forward(x);
-  State state;
+  State state = rnn.make_state(3);
   rnn.forward(x, {.state = &state});
   const ForwardResult carried = rnn.forward(x, {.state = &state});
   EXPECT_FALSE(same_bits(carried.y, fresh.y)) << "the state was not carried";
@@ -74,7 +74,7 @@ TEST_P(Pieces, ResetStartsAnew) {
 TEST_P(Pieces, ResetRowLeavesTheOtherRows) {
   Rnn rnn(config(), Device{});
   const Tensor x = random_tensor(dtype(), {4, 3, 5}, 11);
-  State kept, cut;
+  State kept = rnn.make_state(3), cut = rnn.make_state(3);
   rnn.forward(x, {.state = &kept});
   rnn.forward(x, {.state = &cut});
   cut.reset_row(1);
@@ -91,7 +91,7 @@ TEST_P(Pieces, StateOfRaggedRowsIsThatOfTheirOwnLastStep) {
   Rnn rnn(config(), Device{});
   const Tensor x = random_tensor(dtype(), {5, 3, 5}, 12);
   const std::vector<std::int32_t> lengths = {2, 5, 0};
-  State state;
+  State state = rnn.make_state(3);
   rnn.forward(x, {.state = &state});  // so that row 2 has a state to keep
   const Tensor before = testing::copy_of(state.h());
   const Tensor before_c = GetParam().lstm() ? testing::copy_of(state.c()) : Tensor();
@@ -113,7 +113,7 @@ TEST_P(Pieces, StateOfRaggedRowsIsThatOfTheirOwnLastStep) {
 TEST_P(Pieces, GradientsAreRightWhenTheStateIsCarriedInTraining) {
   Rnn rnn(config(), Device{});
   const Tensor x = random_tensor(dtype(), {5, 3, 5}, 13), dy = random_tensor(dtype(), {5, 3, 9}, 14);
-  State state;
+  State state = rnn.make_state(3);
   rnn.forward(x, {.state = &state});
   const Tensor h0 = testing::copy_of(state.h());
   const Tensor c0 = GetParam().lstm() ? testing::copy_of(state.c()) : Tensor();

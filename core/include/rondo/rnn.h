@@ -9,7 +9,8 @@
 
 namespace rondo {
 
-// A state carried from call to call: h, and c for an LSTM, zeros at first.
+// A state carried from call to call: h, and c for an LSTM. Zeros at first; an empty one takes its size from
+// the first forward pass that it is given to, or from Rnn::make_state.
 class RONDO_API State {
  public:
   TensorView h() { return h_; }  // [L*D, N, H]

@@ -1,0 +1,138 @@
+// Threads: the same bits for any number of them, networks side by side, and the caller's executor.
+#include <atomic>
+#include <thread>
+
+#include "network_fixture.h"
+
+namespace rondo {
+namespace {
+
+using testing::copy_of;
+using testing::random_tensor;
+using testing::same_bits;
+
+struct Outcome {
+  Tensor y, h_n, dx, dh0, dparameters;
+};
+
+bool same(const Outcome& a, const Outcome& b) {
+  return same_bits(a.y, b.y) && same_bits(a.h_n, b.h_n) && same_bits(a.dx, b.dx) && same_bits(a.dh0, b.dh0) &&
+         same_bits(a.dparameters, b.dparameters);
+}
+
+// One training pass with drawn masks; everything that comes out of it.
+Outcome train(const RnnConfig& config, std::int64_t t, std::int64_t n) {
+  Rnn rnn(config, Device{});
+  const Tensor x = random_tensor(config.dtype, {t, n, config.input_size}, 50);
+  const Tensor dy = random_tensor(config.dtype, {t, n, output_size(config)}, 51);
+  Tape tape;
+  ForwardOptions options;
+  options.dropout.seed = 3;
+  options.tape = &tape;
+  ForwardResult out = rnn.forward(x, options);
+  BackwardResult back = rnn.backward(tape, {.dy = dy});
+  return {std::move(out.y), std::move(out.h_n), std::move(back.dx), std::move(back.dh0), copy_of(rnn.gradients())};
+}
+
+class Threads : public testing::EachNetwork {
+ protected:
+  void TearDown() override {
+    set_num_threads(0);
+    set_executor(nullptr);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Each, Threads, ::testing::ValuesIn(testing::network_kinds()), testing::kind_name);
+
+struct Size {
+  const char* reason;
+  std::int64_t t, n, i, h, layers;
+  Direction direction;
+};
+const Size kSizes[] = {
+    {"one row: units are split", 6, 1, 40, 150, 1, Direction::kForward},
+    {"many rows", 5, 70, 20, 40, 1, Direction::kForward},
+    {"rows that no tile divides, both directions", 7, 37, 11, 29, 2, Direction::kBidirectional},
+};
+
+TEST_P(Threads, BitsDoNotDependOnTheirNumber) {
+  for (const Size& s : kSizes) {
+    RnnConfig c = GetParam().config(s.i, s.h, s.layers);
+    c.direction = s.direction;
+    c.dropout = c.recurrent_dropout = c.layer_dropout = 0.2;
+    set_num_threads(1);
+    const Outcome one = train(c, s.t, s.n);
+    for (int threads : {2, 3, 4}) {
+      set_num_threads(threads);
+      EXPECT_TRUE(same(one, train(c, s.t, s.n))) << s.reason << ", " << threads << " threads";
+    }
+  }
+}
+
+TEST_P(Threads, NetworksSideBySide) {
+  const RnnConfig c = GetParam().config(10, 33, 2);
+  const Outcome alone = train(c, 9, 17);
+  std::atomic<int> equal = 0;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([&] {
+      for (int pass = 0; pass < 3; ++pass) equal += same(alone, train(c, 9, 17)) ? 1 : 0;
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(equal, 9);
+}
+
+TEST_P(Threads, PackedWeightsAreSharedByPlansInDifferentThreads) {
+  const RnnConfig c = GetParam().config(6, 21);
+  Tensor parameters(c.dtype, {parameter_count(c)});
+  initialize(c, Initializer::kPyTorch, 1, parameters);
+  const PackedWeights weights = Plan(c, {.max_t = 1, .max_n = 1}).pack(parameters);
+  const Tensor x = random_tensor(c.dtype, {8, 12, 6}, 52);
+  const auto infer = [&](Tensor& y) {
+    Plan plan(c, {.max_t = 8, .max_n = 12});
+    Tensor workspace(DType::kF64, {static_cast<std::int64_t>(plan.workspace_bytes() / 8 + 1)});
+    plan.forward(weights, {.x = x, .y = y, .workspace = std::as_writable_bytes(workspace.span<double>())});
+  };
+  Tensor alone(c.dtype, {8, 12, 21}), a(c.dtype, {8, 12, 21}), b(c.dtype, {8, 12, 21});
+  infer(alone);
+  std::thread first([&] { infer(a); }), second([&] { infer(b); });
+  first.join();
+  second.join();
+  EXPECT_TRUE(same_bits(alone, a));
+  EXPECT_TRUE(same_bits(alone, b));
+}
+
+// Runs tasks last to first on threads of its own, and counts them.
+class BackwardsExecutor final : public Executor {
+ public:
+  int concurrency() const override { return 3; }
+  void run(int n, void (*task)(void* context, int index), void* context) override {
+    ++runs_;
+    std::vector<std::thread> threads;
+    for (int i = n; i-- > 1;) threads.emplace_back(task, context, i);
+    task(context, 0);
+    for (std::thread& t : threads) t.join();
+  }
+  int runs() const { return runs_; }
+
+ private:
+  std::atomic<int> runs_ = 0;
+};
+
+TEST_P(Threads, TheCallersExecutorGivesTheSameBits) {
+  RnnConfig c = GetParam().config(40, 96);
+  set_num_threads(1);
+  const Outcome one = train(c, 6, 48);
+  set_num_threads(3);
+  BackwardsExecutor executor;
+  set_executor(&executor);
+  EXPECT_TRUE(same(one, train(c, 6, 48)));
+  EXPECT_GT(executor.runs(), 0);
+  const int runs = executor.runs();
+  set_executor(nullptr);
+  EXPECT_TRUE(same(one, train(c, 6, 48)));
+  EXPECT_EQ(executor.runs(), runs);
+}
+
+}  // namespace
+}  // namespace rondo
