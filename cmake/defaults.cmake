@@ -33,6 +33,9 @@ function(rondo_simd_targets target)
   target_compile_definitions(${target} PRIVATE
     HWY_COMPILE_ALL_ATTAINABLE HWY_BROKEN_EMU128=1
     "HWY_DISABLED_TARGETS=(~(HWY_SCALAR|HWY_AVX2|HWY_AVX3|HWY_NEON|(1LL<<29)))")
+  # The kernels say themselves where a product is fused into a sum: left to the compiler, that would depend
+  # on how it inlines, and results on how rows are split among threads.
+  target_compile_options(${target} PRIVATE -ffp-contract=off)
   # The kernels read neither errno nor the floating-point exception flags.
   set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-fno-math-errno;-fno-trapping-math")
 endfunction()

@@ -136,7 +136,7 @@ std::int64_t parameter_count(const RnnConfig& config) {
 }
 
 void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed, TensorView parameters) {
-  validate_parameters("initialize", config, parameters);
+  validate_parameters("initialize", "parameters", config, {}, parameters);
   if (config.dtype == DType::kF32) {
     fill(config, how, seed, static_cast<float*>(parameters.data));
   } else {

@@ -50,7 +50,7 @@ std::size_t Plan::tape_bytes() const { return impl_->tape_bytes(); }
 std::string Plan::path() const { return impl_->path(); }
 
 PackedWeights Plan::pack(ConstTensorView parameters) const {
-  validate_parameters("pack", config_, parameters);
+  validate_parameters("pack", "parameters", config_, options_.device, parameters);
   PackedWeights weights;
   weights.packed_ = impl_->pack(parameters.data);
   return weights;
@@ -82,7 +82,7 @@ bool Plan::recorded(const Tape& tape) const { return tape.record_->recorded && t
 void Plan::backward(const PackedWeights& weights, Tape& tape, const BackwardArgs& args) {
   Tape::Record& record = *tape.record_;
   validate_tape({record.recorded, record.used, record.plan == number_, record.weights == weights.packed_});
-  validate_backward(config_, {record.t, record.n}, workspace_bytes(), record.forward, args);
+  validate_backward(config_, options_.device, {record.t, record.n}, workspace_bytes(), record.forward, args);
   record.used = true;
   impl_->backward(*record.weights, {args, record.forward, record.t, record.n, record.memory.data()});
 }

@@ -138,10 +138,10 @@ void Rnn::zero_gradients() { impl_->gradients.zero(); }
 
 ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   Impl& m = *impl_;
-  const CallSizes sizes = validate_input("forward", m.config, x);
+  const CallSizes sizes = validate_input("forward", m.config, {}, x);
   if (o.state != nullptr) {
     validate_one_state(o.h0, o.c0);
-    if (!o.state->h_.absent()) validate_state("forward", m.config, sizes.n, o.state->h_);
+    if (!o.state->h_.absent()) validate_state("forward", m.config, sizes.n, o.state->h_, o.state->c_);
   }
   Plan& plan = m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, sizes.t, sizes.n);
   const PackedWeights& weights = m.packed(plan);
@@ -217,7 +217,7 @@ State Rnn::make_state(std::int64_t n) {
 
 ConstTensorView Rnn::step(ConstTensorView x_t, State& state) {
   Impl& m = *impl_;
-  validate_step(m.config, x_t, state.h_);
+  validate_step(m.config, x_t, state.h_, state.c_);
   const std::int64_t n = x_t.shape[0];
   Plan& plan = m.plan_for(Phase::kInference, 1, n);
   const bool time_major = m.config.layout == Layout::kTimeMajor;

@@ -10,6 +10,8 @@ namespace {
   throw InvalidArgument(std::string(call) + ": " + message);
 }
 
+constexpr const char* kOnlyLstm = "only an LSTM has it";
+
 // A size with the letters it comes from: "L*D=2".
 struct Size {
   const char* letters;
@@ -27,11 +29,15 @@ std::string to_string(Sizes sizes) {
 
 class Checker {
  public:
-  Checker(const char* call, const RnnConfig& config) : call_(call), config_(config) {}
+  Checker(const char* call, const RnnConfig& config, Device device) : call_(call), config_(config), device_(device) {}
 
   void dense(const char* name, const ConstTensorView& view, DType dtype) const {
     if (view.dtype != dtype) {
       fail(call_, std::string(name) + " is " + rondo::to_string(view.dtype) + ", expected " + rondo::to_string(dtype));
+    }
+    if (view.device != device_) {
+      fail(call_, std::string(name) + " lies on " + rondo::to_string(view.device) + ", expected " +
+                      rondo::to_string(device_));
     }
     std::int64_t stride = 1;
     for (int i = view.shape.rank(); i-- > 0; stride *= view.shape[i]) {
@@ -92,6 +98,7 @@ class Checker {
  private:
   const char* call_;
   const RnnConfig& config_;
+  Device device_;
 };
 
 // Arrays that must not share memory, but for the pairs that may be the same.
@@ -180,7 +187,12 @@ void check_masks(const Checker& check, const RnnConfig& c, const DropoutArgs& dr
 
 }  // namespace
 
-CallSizes validate_input(const char* call, const RnnConfig& c, const ConstTensorView& x) {
+void validate_parameters(const char* call, const char* name, const RnnConfig& c, Device device,
+                         const ConstTensorView& parameters) {
+  Checker(call, c, device).required(name, parameters, {{"parameter_count", parameter_count(c)}});
+}
+
+CallSizes validate_input(const char* call, const RnnConfig& c, Device device, const ConstTensorView& x) {
   const bool time_major = c.layout == Layout::kTimeMajor;
   const std::string expected = std::string(time_major ? "[T, N, I=" : "[N, T, I=") + std::to_string(c.input_size) + "]";
   if (x.shape.rank() != 3 || x.shape[2] != c.input_size || x.shape[0] < 0 || x.shape[1] < 0) {
@@ -189,22 +201,21 @@ CallSizes validate_input(const char* call, const RnnConfig& c, const ConstTensor
   const CallSizes sizes{x.shape[time_major ? 0 : 1], x.shape[time_major ? 1 : 0]};
   if (sizes.t < 1) fail(call, "x has shape " + rondo::to_string(x.shape) + ", T is 0, expected at least 1");
   validate_sizes("x", x.shape, 8);
-  Checker(call, c).dense("x", x, c.dtype);
+  Checker(call, c, device).dense("x", x, c.dtype);
   return sizes;
 }
 
 CallSizes validate_forward(const RnnConfig& c, const PlanOptions& options, std::size_t workspace_bytes,
                            const ForwardArgs& a) {
   constexpr const char* kCall = "forward";
-  const CallSizes sizes = validate_input(kCall, c, a.x);
+  const CallSizes sizes = validate_input(kCall, c, options.device, a.x);
   if (sizes.t > options.max_t || sizes.n > options.max_n) {
     fail(kCall, "x has T=" + std::to_string(sizes.t) + ", N=" + std::to_string(sizes.n) +
                     ", expected at most the plan's max_t=" + std::to_string(options.max_t) +
                     ", max_n=" + std::to_string(options.max_n));
   }
-  const Checker check(kCall, c);
+  const Checker check(kCall, c, options.device);
   const bool lstm = c.cell == Cell::kLstm;
-  constexpr const char* kOnlyLstm = "only an LSTM has it";
   check.state("h0", a.h0, sizes.n);
   check.none("c0", a.c0, lstm, kOnlyLstm);
   check.state("c0", a.c0, sizes.n);
@@ -231,12 +242,11 @@ CallSizes validate_forward(const RnnConfig& c, const PlanOptions& options, std::
   return sizes;
 }
 
-void validate_backward(const RnnConfig& c, CallSizes sizes, std::size_t workspace_bytes, const ForwardArgs& f,
+void validate_backward(const RnnConfig& c, Device device, CallSizes sizes, std::size_t workspace_bytes, const ForwardArgs& f,
                        const BackwardArgs& a) {
   constexpr const char* kCall = "backward";
-  const Checker check(kCall, c);
+  const Checker check(kCall, c, device);
   const bool lstm = c.cell == Cell::kLstm;
-  constexpr const char* kOnlyLstm = "only an LSTM has it";
   check.outputs("dy", "dy_reverse", a.dy, a.dy_reverse, sizes);
   check.state("dh_n", a.dh_n, sizes.n);
   check.none("dc_n", a.dc_n, lstm, kOnlyLstm);
@@ -245,7 +255,7 @@ void validate_backward(const RnnConfig& c, CallSizes sizes, std::size_t workspac
   check.state("dh0", a.dh0, sizes.n);
   check.none("dc0", a.dc0, lstm, kOnlyLstm);
   check.state("dc0", a.dc0, sizes.n);
-  if (!a.dparameters.absent()) validate_parameters("backward: dparameters", c, a.dparameters);
+  if (!a.dparameters.absent()) validate_parameters(kCall, "dparameters", c, device, a.dparameters);
   validate_memory(kCall, "workspace", a.workspace, workspace_bytes);
   Overlaps overlaps(kCall);
   overlaps.add("x", f.x, false);
@@ -291,18 +301,25 @@ void validate_tape(const TapeFacts& tape) {
   }
 }
 
-void validate_step(const RnnConfig& c, const ConstTensorView& x, const ConstTensorView& h) {
-  if (c.direction != Direction::kForward) {
-    fail("step", "the network is " + rondo::to_string(c.direction) + ", expected forward: the future is not known yet");
+void validate_step(const RnnConfig& config, const ConstTensorView& x, const ConstTensorView& h,
+                   const ConstTensorView& c) {
+  if (config.direction != Direction::kForward) {
+    fail("step", "the network is " + rondo::to_string(config.direction) +
+                     ", expected forward: the future is not known yet");
   }
-  const std::int64_t n = h.shape.rank() == 3 ? h.shape[1] : 0;
-  validate_state("step", c, n, h);
-  Checker("step", c).required("x_t", x, {{"N", n}, {"I", c.input_size}});
+  if (h.absent()) fail("step", "the state is empty, expected one from make_state");
+  const std::int64_t n = h.shape[1];
+  validate_state("step", config, n, h, c);
+  Checker("step", config, {}).required("x_t", x, {{"N", n}, {"I", config.input_size}});
 }
 
-void validate_state(const char* call, const RnnConfig& c, std::int64_t n, const ConstTensorView& h) {
-  if (h.absent()) fail(call, "the state is empty, expected one from make_state");
-  Checker(call, c).state("state", h, n);
+void validate_state(const char* call, const RnnConfig& config, std::int64_t n, const ConstTensorView& h,
+                    const ConstTensorView& c) {
+  const Checker check(call, config, {});
+  check.state("state.h", h, n);
+  check.none("state.c", c, config.cell == Cell::kLstm, kOnlyLstm);
+  check.state("state.c", c, n);
+  if (c.absent() && config.cell == Cell::kLstm) fail(call, "the state has no c, expected that of an LSTM");
 }
 
 void validate_one_state(const ConstTensorView& h0, const ConstTensorView& c0) {

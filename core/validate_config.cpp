@@ -30,12 +30,14 @@ void check_enum(const char* name, E value, E last) {
   }
 }
 
-// Products of sizes stay countable in bytes, with room for a few times as much.
+// Products of sizes stay countable in bytes, with room for hundredfold working memory.
 void check_product(const char* where, const std::string& what, std::initializer_list<std::int64_t> factors) {
   std::int64_t product = 1024;
   for (const std::int64_t factor : factors) {
     if (__builtin_mul_overflow(product, factor, &product)) {
-      fail(std::string(where) + ": " + what + " are more elements than 64-bit sizes count");
+      std::string got;
+      for (const std::int64_t each : factors) got += (got.empty() ? "" : " * ") + std::to_string(each);
+      fail(std::string(where) + ": " + what + " is " + got + ", expected a product that 64-bit sizes can count");
     }
   }
 }
@@ -65,7 +67,7 @@ void validate_config(const RnnConfig& c) {
   check_rate("layer_dropout", c.layer_dropout);
   check_product("RnnConfig", "G * H * I", {num_gates(c.cell), c.hidden_size, c.input_size});
   check_product("RnnConfig", "L * D * G * H * H",
-                {c.num_layers, num_directions(c), num_gates(c.cell), c.hidden_size, 2 * c.hidden_size});
+                {c.num_layers, num_directions(c), num_gates(c.cell), c.hidden_size, c.hidden_size});
 }
 
 void validate_plan(const RnnConfig& c, const PlanOptions& o) {
@@ -112,15 +114,6 @@ DeviceChoice parse_device_text(const char* where, const std::string& text) {
   const std::string digits = text.substr(prefix.size());
   if (digits.empty() || digits.size() > 4 || digits.find_first_not_of("0123456789") != std::string::npos) bad();
   return Device{Device::Kind::kCuda, std::stoi(digits)};
-}
-
-void validate_parameters(const char* call, const RnnConfig& config, const ConstTensorView& p) {
-  const Shape expected{parameter_count(config)};
-  if (p.dtype != config.dtype || p.shape != expected || p.data == nullptr) {
-    fail(std::string(call) + ": parameters are " + to_string(p.dtype) + " " + to_string(p.shape) +
-         (p.data == nullptr ? " without data" : "") + ", expected " + to_string(config.dtype) + " " +
-         to_string(expected));
-  }
 }
 
 std::size_t find_parameter(const std::vector<ParameterInfo>& layout, const std::string& name) {
