@@ -2,26 +2,13 @@
 #include "cpu/weights.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
 
+#include "core/arena.h"
 #include "core/settings.h"
 #include "cpu/team.h"
 
 namespace rondo::cpu {
 namespace {
-
-// One pass counts elements (memory null), a second hands them out, 64 bytes aligned.
-template <class T>
-struct Elements {
-  T* memory = nullptr;
-  std::int64_t used = 0;
-  T* take(std::int64_t count) {
-    T* at = memory == nullptr ? nullptr : memory + used;
-    used += round_up(count, 64 / static_cast<std::int64_t>(sizeof(T)));
-    return at;
-  }
-};
 
 // rows [k][gates][lanes] blocks of a [gate * H + unit, k] matrix: source row of (gate, unit) at
 // matrix + (first_gate + gate) * h * k.
@@ -74,81 +61,82 @@ const GateOrder& gate_order(const RnnConfig& config) {
 std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 template <class T>
-void Weights<T>::Free::operator()(T* p) const {
-  std::free(p);
+std::size_t Weights<T>::lay_out(std::byte* memory) {
+  Arena arena(memory);
+  const GateOrder& order = gate_order(config);
+  const std::int64_t h = config.hidden_size;
+  const bool before = order.recurrent_gates != order.gates;
+  layers_.clear();
+  for (std::int64_t i = 0; i < config.num_layers * directions_; ++i) {
+    LayerWeights<T> w{};
+    w.in = layer_input_size(config, i / directions_);
+    w.input = arena.take<T>(w.in * order.gates * hp_);
+    w.recurrent = arena.take<T>(h * order.recurrent_gates * hp_);
+    if (before) w.recurrent_n = arena.take<T>(h * hp_);
+    w.bias = arena.take<T>(order.columns * hp_);
+    if (phase == Phase::kTraining) {
+      w.transposed = arena.take<T>(order.recurrent_gates * hp_ * hp_);
+      if (before) w.transposed_n = arena.take<T>(hp_ * hp_);
+      w.plain_input = arena.take<T>(order.gates * h * w.in);
+    }
+    layers_.push_back(w);
+  }
+  return arena.used();
+}
+
+// One layer and direction; `from` is its first parameter, the result that of the next.
+template <class T>
+const T* Weights<T>::pack_layer(const LayerWeights<T>& w, const T* from) const {
+  const auto writable = [](const T* p) { return const_cast<T*>(p); };  // our own memory, until now
+  const GateOrder& order = gate_order(config);
+  const std::int64_t h = config.hidden_size, lanes = lanes_, hp = hp_;
+  const T* weight_ih = from;
+  const T* weight_hh = weight_ih + order.gates * h * w.in;
+  const T* bias_ih = weight_hh + order.gates * h * h;
+  const T* bias_hh = bias_ih + (config.bias == Bias::kNone ? 0 : order.gates * h);
+
+  T* bias = writable(w.bias);
+  std::fill(bias, bias + order.columns * hp, T(0));
+  for (int g = 0; g < order.gates; ++g) {
+    T* input_bias = bias + order.input_column[g] * hp;
+    T* recurrent_bias = bias + order.recurrent_column[g] * hp;
+    for (std::int64_t j = 0; j < h; ++j) {
+      if (config.bias != Bias::kNone) input_bias[j] += bias_ih[g * h + j];
+      if (config.bias == Bias::kDouble) recurrent_bias[j] += bias_hh[g * h + j];
+    }
+  }
+  // About a nanosecond an element; worth a second thread from some 30 us on.
+  const std::int64_t elements = order.gates * h * (w.in + 2 * h);
+  const T* weight_hn = weight_hh + 2 * h * h;
+  on_team(Together::kApart, elements > 30000 ? num_threads() : 1, [&](int index, int count) {
+    for (std::int64_t b = index; b < hp / lanes; b += count) {
+      for (int g = 0; g < order.gates; ++g) {
+        pack_rows(writable(w.input) + order.input_column[g] * hp * w.in, weight_ih + g * h * w.in, 1, h, w.in, lanes,
+                  b);
+      }
+      pack_rows(writable(w.recurrent), weight_hh, order.recurrent_gates, h, h, lanes, b);
+      if (w.recurrent_n != nullptr) pack_rows(writable(w.recurrent_n), weight_hn, 1, h, h, lanes, b);
+      if (w.transposed != nullptr) {
+        pack_transposed(writable(w.transposed), weight_hh, order.recurrent_gates, h, hp, lanes, b);
+      }
+      if (w.transposed_n != nullptr) pack_transposed(writable(w.transposed_n), weight_hn, 1, h, hp, lanes, b);
+    }
+  });
+  if (w.plain_input != nullptr) std::copy_n(weight_ih, order.gates * h * w.in, writable(w.plain_input));
+  return bias_hh + (config.bias == Bias::kDouble ? order.gates * h : 0);
 }
 
 template <class T>
-Weights<T>::Weights(const RnnConfig& c, Phase for_phase, const void* parameters, const Kernels<T>& kernels)
-    : directions_(num_directions(c)) {
-  config = c;
+Weights<T>::Weights(const RnnConfig& for_config, Phase for_phase, const void* parameters, const Kernels<T>& kernels)
+    : directions_(num_directions(for_config)),
+      lanes_(kernels.lanes),
+      hp_(round_up(for_config.hidden_size, kernels.lanes)) {
+  config = for_config;
   phase = for_phase;
-  const GateOrder& order = gate_order(c);
-  const std::int64_t h = c.hidden_size, lanes = kernels.lanes, hp = round_up(h, lanes), blocks = hp / lanes;
-  const bool before = order.recurrent_gates != order.gates;
-
-  const auto lay_out = [&](Elements<T>& arena) {
-    layers_.clear();
-    for (std::int64_t i = 0; i < c.num_layers * directions_; ++i) {
-      LayerWeights<T> w{};
-      w.in = layer_input_size(c, i / directions_);
-      w.input = arena.take(w.in * order.gates * hp);
-      w.recurrent = arena.take(h * order.recurrent_gates * hp);
-      if (before) w.recurrent_n = arena.take(h * hp);
-      w.bias = arena.take(order.columns * hp);
-      if (phase == Phase::kTraining) {
-        w.transposed = arena.take(order.recurrent_gates * hp * hp);
-        if (before) w.transposed_n = arena.take(hp * hp);
-        w.plain_input = arena.take(order.gates * h * w.in);
-      }
-      layers_.push_back(w);
-    }
-  };
-  Elements<T> arena;
-  lay_out(arena);
-  const std::size_t bytes = static_cast<std::size_t>(arena.used) * sizeof(T);
-  memory_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
-  if (!memory_) throw DeviceError("cpu: packing the parameters: no memory for " + std::to_string(bytes) + " bytes");
-  arena = {memory_.get(), 0};
-  lay_out(arena);
-
+  memory_.reserve(lay_out(nullptr));
+  lay_out(memory_.span().data());
   const T* from = static_cast<const T*>(parameters);
-  for (const LayerWeights<T>& w : layers_) {
-    const auto writable = [](const T* p) { return const_cast<T*>(p); };  // our own memory, until now
-    const T* weight_ih = from;
-    const T* weight_hh = weight_ih + order.gates * h * w.in;
-    const T* bias_ih = weight_hh + order.gates * h * h;
-    const T* bias_hh = bias_ih + (c.bias == Bias::kNone ? 0 : order.gates * h);
-    from = bias_hh + (c.bias == Bias::kDouble ? order.gates * h : 0);
-
-    T* bias = writable(w.bias);
-    std::fill(bias, bias + order.columns * hp, T(0));
-    for (int g = 0; g < order.gates; ++g) {
-      T* input_bias = bias + order.input_column[g] * hp;
-      T* recurrent_bias = bias + order.recurrent_column[g] * hp;
-      for (std::int64_t j = 0; j < h; ++j) {
-        if (c.bias != Bias::kNone) input_bias[j] += bias_ih[g * h + j];
-        if (c.bias == Bias::kDouble) recurrent_bias[j] += bias_hh[g * h + j];
-      }
-    }
-    // About a nanosecond an element; worth a second thread from some 30 us on.
-    const std::int64_t elements = order.gates * h * (w.in + 2 * h);
-    const int threads = elements > 30000 ? num_threads() : 1;
-    on_team(Together::kApart, threads, [&](int index, int count) {
-      for (std::int64_t b = index; b < blocks; b += count) {
-        for (int g = 0; g < order.gates; ++g) {
-          pack_rows(writable(w.input) + order.input_column[g] * hp * w.in, weight_ih + g * h * w.in, 1, h, w.in,
-                    lanes, b);
-        }
-        pack_rows(writable(w.recurrent), weight_hh, order.recurrent_gates, h, h, lanes, b);
-        if (before) pack_rows(writable(w.recurrent_n), weight_hh + 2 * h * h, 1, h, h, lanes, b);
-        if (phase != Phase::kTraining) continue;
-        pack_transposed(writable(w.transposed), weight_hh, order.recurrent_gates, h, hp, lanes, b);
-        if (before) pack_transposed(writable(w.transposed_n), weight_hh + 2 * h * h, 1, h, hp, lanes, b);
-      }
-    });
-    if (phase == Phase::kTraining) std::copy_n(weight_ih, order.gates * h * w.in, writable(w.plain_input));
-  }
+  for (const LayerWeights<T>& w : layers_) from = pack_layer(w, from);
 }
 
 template class Weights<float>;

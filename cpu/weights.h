@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "core/backend.h"
+#include "core/memory.h"
 #include "cpu/kernels/kernels.h"
 
 namespace rondo::cpu {
@@ -46,12 +46,13 @@ class Weights final : public Packed {
   }
 
  private:
-  struct Free {
-    void operator()(T* p) const;
-  };
+  std::size_t lay_out(std::byte* memory);  // the bytes it takes; without memory only those
+  const T* pack_layer(const LayerWeights<T>& w, const T* from) const;
+
   int directions_;
+  std::int64_t lanes_, hp_;
   std::vector<LayerWeights<T>> layers_;
-  std::unique_ptr<T, Free> memory_;
+  AlignedMemory memory_;
 };
 
 }  // namespace rondo::cpu

@@ -19,7 +19,7 @@ struct NetworkOptions {
   std::int64_t hidden = 24;
   int epochs = 20;
   std::int64_t batch = 64;
-  double rate = 5e-3;    // falls to zero along a half cosine
+  double rate = 2e-3;    // falls to zero along a half cosine
   double dropout = 0.1;  // on the inputs of the recurrent networks
   double clip = 1;
   rondo::DeviceChoice device;
