@@ -60,7 +60,9 @@ std::atomic<Isa>& current() {
 struct Table {
   Kernels<float> f32{};
   Kernels<double> f64{};
+  // Filling is compiled for the instruction set as well: a machine that lacks it must not run it.
   explicit Table(Isa isa) {
+    if (!runs(isa)) return;
     fill_simple(isa, f32, f64);
     fill_lstm(isa, f32, f64);
     fill_gru(isa, f32, f64);
