@@ -61,8 +61,10 @@ struct BasicTensorView {
   BasicTensorView() = default;
   BasicTensorView(Void* pointer, DType type, Shape sizes, Device where = {})
       : data(pointer), dtype(type), shape(sizes), device(where) {
-    std::int64_t stride = 1;
-    for (int i = shape.rank(); i-- > 0; stride *= shape[i]) strides[static_cast<std::size_t>(i)] = stride;
+    std::uint64_t stride = 1;  // wraps around for sizes that no memory has, which a call then refuses
+    for (int i = shape.rank(); i-- > 0; stride *= static_cast<std::uint64_t>(shape[i])) {
+      strides[static_cast<std::size_t>(i)] = static_cast<std::int64_t>(stride);
+    }
   }
   template <class T>
     requires(!std::is_void_v<T> && std::is_convertible_v<T*, Void*>)
