@@ -90,19 +90,22 @@ void CharModel::reset_states() {
   evaluate_state_.reset();
 }
 
-std::vector<std::int32_t> CharModel::sample(std::int32_t first, std::int64_t count, double temperature,
-                                            std::uint64_t seed) {
+std::vector<std::int32_t> CharModel::sample(std::span<const std::int32_t> prime, std::int64_t count,
+                                            double temperature, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   rondo::Tensor x(rondo::DType::kF32, {1, config_.vocabulary});
   std::vector<float> row(std::size_t(config_.vocabulary));
   std::vector<std::int32_t> drawn;
   sample_state_.reset();
-  std::int32_t symbol = first;
-  for (std::int64_t i = 0; i < count; ++i) {
+  const auto read = [&](std::int32_t symbol) {
     x.zero();
     x.span<float>()[std::size_t(symbol)] = 1;
-    const rondo::ConstTensorView h = rnn_.step(x, sample_state_);
-    softmax_layer_.forward(h.span<float>(), row);
+    return rnn_.step(x, sample_state_).span<float>();
+  };
+  for (std::int32_t symbol : prime.first(prime.size() - 1)) read(symbol);
+  std::int32_t symbol = prime.back();
+  for (std::int64_t i = 0; i < count; ++i) {
+    softmax_layer_.forward(read(symbol), row);
     for (float& v : row) v = float(v / temperature);
     training::softmax<float>(row);
     double rest = double(random() >> 11) * 0x1p-53;

@@ -32,9 +32,9 @@ class CharModel {
   double train(std::span<const std::int32_t> inputs, std::span<const std::int32_t> targets, double rate);
   double evaluate(std::span<const std::int32_t> inputs, std::span<const std::int32_t> targets);
   void reset_states();
-  // `count` symbols drawn one after another through Rnn::step, following `first`.
-  std::vector<std::int32_t> sample(std::int32_t first, std::int64_t count, double temperature,
-                                   std::uint64_t seed);
+  // `count` symbols drawn one after another through Rnn::step, after it has read `prime` (not empty).
+  std::vector<std::int32_t> sample(std::span<const std::int32_t> prime, std::int64_t count,
+                                   double temperature, std::uint64_t seed);
 
   std::int64_t parameter_count();
   const rondo::Rnn& rnn() const { return rnn_; }

@@ -112,7 +112,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 // A sample as it is shown: of a word list in rows, since one word a line would fill the screen.
 std::string draw_sample(CharModel* model, const Text& text, const Options& o, std::uint64_t seed) {
-  const std::string sample = text.decode(model->sample(text.newline(), o.sample, o.temperature, seed));
+  const std::string sample = text.decode(model->sample(text.prime(), o.sample, o.temperature, seed));
   if (!text.is_word_list()) return sample;
   std::vector<std::string> words = lines_of(sample);
   if (words.size() > 1 && sample.back() != '\n') words.pop_back();  // cut off
@@ -155,7 +155,7 @@ bool train_epoch(CharModel* model, const Windows& windows, const Options& o, int
 void invent_words(CharModel* model, const Text& text, const Options& o, Run* run) {
   constexpr std::int64_t kCharacters = 3000;
   constexpr std::size_t kShown = 60;
-  const auto drawn = model->sample(text.newline(), kCharacters, o.temperature, o.seed + 1000);
+  const auto drawn = model->sample(text.prime(), kCharacters, o.temperature, o.seed + 1000);
   std::vector<std::string> words = lines_of(text.decode(drawn));
   if (words.size() > 1) words.pop_back();
   std::size_t known = 0;
@@ -229,10 +229,10 @@ nlohmann::json result_json(const Run& run, const Options& o, const Text& text) {
             {"temperature", o.temperature}}}};
 }
 
-std::string upper(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return char(std::toupper(c)); });
-  return text;
+// As in running text: "a GRU", "an LSTM".
+std::string cell_with_article(const Options& o) {
+  if (o.cell == "gru") return "a GRU";
+  return o.cell == "lstm" ? "an LSTM" : "a SimpleRNN";
 }
 
 void add_curve(const Run& run, const Text& text, Page* page) {
@@ -257,8 +257,7 @@ void add_curve(const Run& run, const Text& text, Page* page) {
 }
 
 std::string page_html(const Run& run, const Options& o, const Text& text, const Windows& windows) {
-  Page page(text.is_word_list() ? "Words that an " + upper(o.cell) + " made up"
-                                : "A text that an " + upper(o.cell) + " made up",
+  Page page((text.is_word_list() ? "Words that " : "A text that ") + cell_with_article(o) + " made up",
             "A character-level language model, trained on " + text.name +
                 (run.interrupted ? ". Stopped before its end." : "."));
   page.facts({{"Validation loss, nats/char", fixed(run.validation_loss, 3)},
@@ -290,8 +289,8 @@ std::string page_html(const Run& run, const Options& o, const Text& text, const 
         e.sample);
   }
   page.heading("What was run");
-  page.paragraph(std::to_string(o.layers) + " x " + std::to_string(o.hidden) + " " + upper(o.cell) +
-                 " on one-hot characters, then a softmax layer; dropout " + fixed(o.dropout, 2) +
+  page.paragraph(std::to_string(o.layers) + " x " + std::to_string(o.hidden) + " units (" + o.cell +
+                 ") on one-hot characters, then a softmax layer; dropout " + fixed(o.dropout, 2) +
                  "; Adam at " + nlohmann::json(o.rate).dump() + ", gradient norm at most " +
                  fixed(o.clip, 1) + "; " + std::to_string(o.batch) + " rows by " + std::to_string(o.window) +
                  " characters, the state carried from window to window; " +

@@ -15,8 +15,8 @@ namespace {
 constexpr const char* kStyle = R"(
 :root{--ink:#1c2733;--muted:#5d6b7a;--line:#e3e8ee;--card:#fff;--ground:#f4f6f9;--accent:#2563eb}
 *{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,"Segoe UI",Roboto,"DejaVu Sans",
-sans-serif}
+body{margin:0;background:var(--ground);color:var(--ink);
+font:16px/1.55 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:960px;margin:0 auto;padding:40px 24px 64px}
 header{margin-bottom:28px}
 h1{font-size:32px;line-height:1.2;margin:0 0 6px;letter-spacing:-.02em}
@@ -24,10 +24,12 @@ header p{margin:0;color:var(--muted);font-size:17px}
 h2{font-size:20px;margin:36px 0 10px;letter-spacing:-.01em}
 p{margin:0 0 14px;max-width:46em}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:0 0 8px}
-.facts div,figure,.sample,.scroll,.words{background:var(--card);border:1px solid var(--line);border-radius:10px}
+.facts div,figure,.sample,.scroll,.words{
+background:var(--card);border:1px solid var(--line);border-radius:10px}
 .facts div{padding:14px 16px}
 .facts dt{color:var(--muted);font-size:13px}
-.facts dd{margin:2px 0 0;font-size:22px;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.facts dd{margin:2px 0 0;font-size:22px;font-weight:600;
+font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 figure{margin:0 0 16px;padding:16px 16px 12px}
 figure svg{display:block;width:100%;height:auto}
 figcaption{color:var(--muted);font-size:14px;margin-top:8px}

@@ -74,9 +74,15 @@ std::string Text::decode(std::span<const std::int32_t> some) const {
   return bytes;
 }
 
-std::int32_t Text::newline() const {
+std::vector<std::int32_t> Text::prime() const {
+  constexpr std::size_t kCharacters = 100;
+  std::vector<std::int32_t> prime(symbols.begin(),
+                                  symbols.begin() + std::ptrdiff_t(std::min(kCharacters, symbols.size())));
   const auto place = std::lower_bound(vocabulary.begin(), vocabulary.end(), U'\n');
-  return place != vocabulary.end() && *place == U'\n' ? std::int32_t(place - vocabulary.begin()) : 0;
+  if (place != vocabulary.end() && *place == U'\n') {
+    prime.push_back(std::int32_t(place - vocabulary.begin()));
+  }
+  return prime;
 }
 
 Text read_text(const std::string& path) { return from_bytes(read_file(path), path); }

@@ -16,7 +16,8 @@ struct Text {
   std::unordered_set<std::string> words;  // of a word list, else empty
   bool is_word_list() const { return !words.empty(); }
   std::string decode(std::span<const std::int32_t> some) const;  // UTF-8
-  std::int32_t newline() const;  // the symbol that samples start after; 0 when the text has no line end
+  // What a sample follows: the beginning of the text, to warm the state up, and a line end.
+  std::vector<std::int32_t> prime() const;
 };
 
 // The text of a file. A byte that is no part of valid UTF-8 counts as the Latin-1 character.
