@@ -79,7 +79,6 @@ Choice choose_device(const Request& request, std::span<const Candidate> candidat
                      const Calibration& calibration, int cpu_threads) {
   Choice choice;
   const Candidate* best = nullptr;
-  std::string others;
   for (Candidate candidate : candidates) {
     const bool cpu = candidate.info.device.kind == Device::Kind::kCpu;
     const DeviceCost& cost = cpu ? calibration.cpu : calibration.cuda;
@@ -105,16 +104,11 @@ Choice choose_device(const Request& request, std::span<const Candidate> candidat
     throw DeviceError(message);
   }
   choice.device = best->info.device;
+  choice.reason = described(*best) + (forced      ? ", which was asked for"
+                                      : able == 1 ? ", the only device that can run this"
+                                                  : ", the fastest by prediction");
   for (const Candidate& candidate : choice.candidates) {
-    if (&candidate != best) others += "; " + described(candidate);
-  }
-  choice.reason = described(*best) + others + "; ";
-  if (forced) {
-    choice.reason += "it was asked for";
-  } else if (able == 1) {
-    choice.reason += "it is the only device that can run this";
-  } else {
-    choice.reason += "it is predicted to be the fastest";
+    if (&candidate != best) choice.reason += "; " + described(candidate);
   }
   choice.reason += "; coefficients: " + calibration.origin;
   return choice;
