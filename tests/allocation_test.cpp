@@ -1,0 +1,157 @@
+// After planning, a pass of one step neither allocates nor locks: counted in the C library's own functions.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+
+#include "rejected.h"
+#include "rondo/rondo.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RONDO_COUNTS_CALLS 0  // the sanitizers replace these functions themselves
+#else
+#define RONDO_COUNTS_CALLS 1
+#endif
+
+namespace {
+std::atomic<bool> counting{false};
+std::atomic<int> allocations{0}, locks{0};
+
+[[maybe_unused]] void count(std::atomic<int>& calls) {
+  if (counting.load(std::memory_order_relaxed)) ++calls;
+}
+}  // namespace
+
+#if RONDO_COUNTS_CALLS
+// Definitions in the program win over those of the C library, also for the libraries that it links.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+
+void* malloc(std::size_t bytes) {
+  count(allocations);
+  return __libc_malloc(bytes);
+}
+void* calloc(std::size_t n, std::size_t bytes) {
+  count(allocations);
+  return __libc_calloc(n, bytes);
+}
+void* realloc(void* old, std::size_t bytes) {
+  count(allocations);
+  return __libc_realloc(old, bytes);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
+  count(allocations);
+  return __libc_memalign(alignment, bytes);
+}
+int posix_memalign(void** out, std::size_t alignment, std::size_t bytes) {
+  count(allocations);
+  *out = __libc_memalign(alignment, bytes);
+  return *out == nullptr ? ENOMEM : 0;
+}
+int pthread_mutex_lock(pthread_mutex_t* mutex) {
+  static const auto next =
+      reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+  count(locks);
+  return next(mutex);
+}
+}
+#endif
+
+namespace rondo::testing {
+namespace {
+
+struct Counts {
+  int allocations, locks;
+};
+template <class Call>
+Counts counted(Call&& call) {
+  allocations = locks = 0;
+  counting = true;
+  call();
+  counting = false;
+  return {allocations, locks};
+}
+
+class Allocation : public ::testing::TestWithParam<Cell> {
+ protected:
+  void SetUp() override {
+    if (!RONDO_COUNTS_CALLS) GTEST_SKIP() << "sanitizers replace the functions that are counted";
+  }
+};
+
+TEST_P(Allocation, TheCounterCounts) {
+  Rnn rnn(valid_config(GetParam()), Device{});
+  const Tensor x = filled(DType::kF32, {kT, kN, kI});
+  EXPECT_GT(counted([&] { (void)rnn.forward(x); }).allocations, 0);
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  EXPECT_EQ(counted([&] { pthread_mutex_lock(&mutex), pthread_mutex_unlock(&mutex); }).locks, 1);
+}
+
+TEST_P(Allocation, StepFromTheFirstOnNeitherAllocatesNorLocks) {
+  for (const std::int64_t hidden : {5, 256}) {  // one that threads share, where there are several
+    RnnConfig config = valid_config(GetParam());
+    config.hidden_size = hidden;
+    config.num_layers = 2;
+    Rnn rnn(config, Device{});
+    State state = rnn.make_state(3);
+    const Tensor x = filled(DType::kF32, {3, kI});
+    for (int i = 0; i < 5; ++i) {
+      const Counts counts = counted([&] { (void)rnn.step(x, state); });
+      EXPECT_EQ(counts.allocations, 0) << "H=" << hidden << ", step " << i;
+      EXPECT_EQ(counts.locks, 0) << "H=" << hidden << ", step " << i;
+    }
+  }
+}
+
+TEST_P(Allocation, StepsBetweenOtherCallsDoNotAllocate) {
+  Rnn rnn(valid_config(GetParam()), Device{});
+  State state = rnn.make_state(1);
+  const Tensor x = filled(DType::kF32, {1, kI});
+  for (std::int64_t t = 1; t <= 20; ++t) {  // more sizes than the network keeps plans for
+    (void)rnn.forward(filled(DType::kF32, {t, 1, kI}));
+    EXPECT_EQ(counted([&] { (void)rnn.step(x, state); }).allocations, 0) << "after T=" << t;
+  }
+}
+
+TEST_P(Allocation, APlannedForwardOfOneStepNeitherAllocatesNorLocks) {
+  ValidCall call(valid_config(GetParam()), Phase::kInference);
+  const Tensor x = filled(DType::kF32, {1, kN, kI});
+  Tensor y = filled(DType::kF32, {1, kN, kH});
+  call.forward.x = x;
+  call.forward.y = y;
+  call.forward.lengths = {};
+  for (int i = 0; i < 3; ++i) {
+    const Counts counts = counted([&] { call.plan.forward(call.weights, call.forward); });
+    EXPECT_EQ(counts.allocations, 0) << "call " << i;
+    EXPECT_EQ(counts.locks, 0) << "call " << i;
+  }
+}
+
+// Only the BLAS library may allocate in a longer pass, and OpenBLAS does so at its first call alone.
+TEST_P(Allocation, TrainingOverASequenceAllocatesNothingOnceWarm) {
+  RnnConfig config = valid_config(GetParam());
+  config.num_layers = 2;
+  config.direction = Direction::kBidirectional;
+  ValidCall call(config);
+  AlignedBytes memory(call.plan.tape_bytes());
+  Tape tape(memory.span());
+  call.forward.tape = &tape;
+  const auto pass = [&] {
+    call.plan.forward(call.weights, call.forward);
+    call.plan.backward(call.weights, tape, call.backward);
+  };
+  pass();
+  EXPECT_EQ(counted(pass).allocations, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cells, Allocation, ::testing::Values(Cell::kSimpleRnn, Cell::kLstm, Cell::kGru),
+                         [](const auto& tested) { return to_string(tested.param); });
+
+}  // namespace
+}  // namespace rondo::testing
