@@ -128,10 +128,10 @@ std::int64_t parameter_count(const RnnConfig& config) {
   validate_config(config);
   const std::int64_t biases = config.bias == Bias::kNone ? 0 : (config.bias == Bias::kSingle ? 1 : 2);
   const std::int64_t gh = num_gates(config.cell) * config.hidden_size;
-  std::int64_t count = 0;
-  for (std::int64_t l = 0; l < config.num_layers; ++l) {
-    count += num_directions(config) * gh * (layer_input_size(config, l) + config.hidden_size + biases);
-  }
+  const auto layer = [&](std::int64_t l) {
+    return num_directions(config) * gh * (layer_input_size(config, l) + config.hidden_size + biases);
+  };
+  const std::int64_t count = layer(0) + (config.num_layers - 1) * layer(1);
   return count;
 }
 

@@ -31,7 +31,7 @@ void check_enum(const char* name, E value, E last) {
 }
 
 // Products of sizes stay countable in bytes, with room for hundredfold working memory.
-void check_product(const char* where, const std::string& what, std::initializer_list<std::int64_t> factors) {
+void check_product(const char* where, const char* what, std::initializer_list<std::int64_t> factors) {
   std::int64_t product = 1024;
   for (const std::int64_t factor : factors) {
     if (__builtin_mul_overflow(product, factor, &product)) {

@@ -83,7 +83,8 @@ class GateMask {
   // [G, kWidth] factors, as 0 or not 0.
   std::vector<double> of_row(std::int64_t row, std::uint64_t offset) const {
     Rnn rnn(config_, Device{});
-    const Tensor x = positive({1, kRows, kWidth}), h0 = positive({1, kRows, kWidth}), c0 = positive({1, kRows, kWidth});
+    const Tensor x = positive({1, kRows, kWidth}), h0 = positive({1, kRows, kWidth}),
+                 c0 = positive({1, kRows, kWidth});
     std::vector<double> dy(kRows * kWidth, 0);
     std::fill_n(dy.begin() + row * kWidth, kWidth, 1.0);
     Tape tape;
@@ -94,7 +95,8 @@ class GateMask {
     rnn.backward(tape, {.dy = testing::make_tensor(DType::kF64, {1, kRows, kWidth}, dy)});
     const std::vector<double> d = values_of(rnn.gradient(recurrent_ ? "weight_hh_l0" : "weight_ih_l0"));
     std::vector<double> mask(num_gates(config_.cell) * kWidth, 0);
-    for (std::size_t j = 0; j < d.size(); ++j) mask[j / (kWidth * kWidth) * kWidth + j % kWidth] += std::abs(d[j]);
+    for (std::size_t j = 0; j < d.size(); ++j)
+      mask[j / (kWidth * kWidth) * kWidth + j % kWidth] += std::abs(d[j]);
     return mask;
   }
   int gates() const { return num_gates(config_.cell); }

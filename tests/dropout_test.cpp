@@ -65,17 +65,20 @@ TEST(Dropout, UnitsAndRowsAreIndependent) {
     const VisibleMasks v{.kind = kind, .n = 128};
     const std::vector<double> m = v.draw();
     for (std::size_t distance : {1, 2, 4, 8, 16, 32}) {  // within a draw, between draws, between vectors
-      const std::vector<double> a = part(m, 0, m.size() - distance), b = part(m, distance, m.size() - distance);
+      const std::vector<double> a = part(m, 0, m.size() - distance),
+                                b = part(m, distance, m.size() - distance);
       expect_independent(a, b, 0.5, to_string(kind) + ", units at distance " + std::to_string(distance));
     }
     for (std::size_t rows : {1, 2, 8, 64}) {
       const std::size_t distance = rows * 64;
-      const std::vector<double> a = part(m, 0, m.size() - distance), b = part(m, distance, m.size() - distance);
+      const std::vector<double> a = part(m, 0, m.size() - distance),
+                                b = part(m, distance, m.size() - distance);
       expect_independent(a, b, 0.5, to_string(kind) + ", rows at distance " + std::to_string(rows));
     }
     for (std::size_t unit = 0; unit < 4; ++unit) {
       const std::vector<double> lane = strided(m, unit, 4);
-      expect_frequency(agreement(lane, std::vector<double>(lane.size(), 0)), 0.5, lane.size(), "units 4k + c");
+      expect_frequency(agreement(lane, std::vector<double>(lane.size(), 0)), 0.5, lane.size(),
+                       "units 4k + c");
     }
   }
 }
@@ -178,7 +181,8 @@ TEST(Dropout, LayoutElementTypeAndThreadsDrawTheSame) {
 
 TEST(Dropout, RateOneGivesZeros) {
   for (MaskKind kind : kMaskKinds) {
-    for (double factor : VisibleMasks{.kind = kind, .rate = 1, .t = 2}.draw()) ASSERT_EQ(factor, 0) << to_string(kind);
+    for (double factor : VisibleMasks{.kind = kind, .rate = 1, .t = 2}.draw())
+      ASSERT_EQ(factor, 0) << to_string(kind);
   }
 }
 
@@ -201,9 +205,10 @@ TEST_P(DropoutOf, RateOneHasFiniteGradients) {
   RnnConfig c = GetParam().config(5, 6, 2);
   c.dropout = c.recurrent_dropout = c.layer_dropout = 1;
   Rnn rnn(c, Device{});
-  const Tensor x = testing::random_tensor(c.dtype, {4, 3, 5}, 61), dy = testing::random_tensor(c.dtype, {4, 3, 6}, 62);
+  const Tensor x = testing::random_tensor(c.dtype, {4, 3, 5}, 61),
+               dy = testing::random_tensor(c.dtype, {4, 3, 6}, 62);
   Tape tape;
-  rnn.forward(x, {.tape = &tape});
+  const ForwardResult out = rnn.forward(x, {.tape = &tape});
   const BackwardResult back = rnn.backward(tape, {.dy = dy});
   EXPECT_EQ(testing::largest_magnitude(testing::values_of(back.dx)), 0);
   for (double v : testing::values_of(rnn.gradients())) ASSERT_TRUE(std::isfinite(v));

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "cases.h"
 #include "random_fill.h"
 #include "reference.h"
 
@@ -58,7 +59,8 @@ class Draw {
       c.recurrent_masks.push_back(mask(groups * kN * config_.hidden_size));
     }
     const std::int64_t steps = config_.layer_masks == LayerMasks::kPerSequence ? 1 : kT;
-    for (std::int64_t i = 1; i < config_.num_layers; ++i) c.layer_masks.push_back(mask(steps * kN * inner_width()));
+    for (std::int64_t i = 1; i < config_.num_layers; ++i)
+      c.layer_masks.push_back(mask(steps * kN * inner_width()));
     return c;
   }
   Upstream<Real> upstream(const Network<Real>& network) {
@@ -72,8 +74,12 @@ class Draw {
     const bool joins = config_.merge == Merge::kConcat || config_.merge == Merge::kNone;
     return (joins ? directions() : 1) * config_.hidden_size;
   }
-  std::vector<Real> values(std::int64_t count) { return reference::convert<Real>(random_.values(count, 0.8, false)); }
-  std::vector<Real> mask(std::int64_t count) { return reference::convert<Real>(random_.mask(count, 0.4, false)); }
+  std::vector<Real> values(std::int64_t count) {
+    return reference::convert<Real>(random_.values(count, 0.8, false));
+  }
+  std::vector<Real> mask(std::int64_t count) {
+    return reference::convert<Real>(random_.mask(count, 0.4, false));
+  }
   std::vector<Real> same(const std::vector<Real>& v) { return values(static_cast<std::int64_t>(v.size())); }
 
   RnnConfig config_;
@@ -120,28 +126,10 @@ void check(const RnnConfig& config, Masks masks, bool ragged) {
   }
 }
 
-struct CellChoice {
-  const char* name;
-  Cell cell;
-  Activation activation;
-  GruReset reset;
-};
-const CellChoice kCells[] = {
-    {"tanh", Cell::kSimpleRnn, Activation::kTanh, GruReset::kAfter},
-    {"relu", Cell::kSimpleRnn, Activation::kRelu, GruReset::kAfter},
-    {"lstm", Cell::kLstm, Activation::kTanh, GruReset::kAfter},
-    {"gru_after", Cell::kGru, Activation::kTanh, GruReset::kAfter},
-    {"gru_before", Cell::kGru, Activation::kTanh, GruReset::kBefore},
-};
-
-class FiniteDifferences : public ::testing::TestWithParam<CellChoice> {
+class FiniteDifferences : public ::testing::TestWithParam<testing::CellChoice> {
  protected:
   RnnConfig config() const {
-    RnnConfig c;
-    c.cell = GetParam().cell;
-    c.activation = GetParam().activation;
-    c.gru_reset = GetParam().reset;
-    c.dtype = DType::kF64;
+    RnnConfig c = config_of(GetParam(), DType::kF64);
     c.input_size = 3;
     c.hidden_size = 2;
     return c;
@@ -177,7 +165,7 @@ TEST_P(FiniteDifferences, EveryOption) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Reference, FiniteDifferences, ::testing::ValuesIn(kCells),
+INSTANTIATE_TEST_SUITE_P(Reference, FiniteDifferences, ::testing::ValuesIn(testing::cell_choices()),
                          [](const auto& instance) { return instance.param.name; });
 
 // A few values by hand, so that forward does not rest on itself alone.
@@ -199,7 +187,8 @@ TEST(Reference, LstmByHand) {
   const Real i = 0.7310585786300048793L, f = 0.7772998611746911347L, g = 0.925346225311741L;
   const Real state = i * g - 2 * f;
   EXPECT_NEAR(static_cast<double>(network.results().c_n[0]), static_cast<double>(state), 1e-12);
-  EXPECT_NEAR(static_cast<double>(network.results().h_n[0]), static_cast<double>(i * std::tanh(state)), 1e-12);
+  EXPECT_NEAR(static_cast<double>(network.results().h_n[0]), static_cast<double>(i * std::tanh(state)),
+              1e-12);
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ inline void expect_near(ConstTensorView got, ConstTensorView expected, const Rnn
 // Steps first..first+count-1 of a time-major tensor, without a copy.
 inline ConstTensorView steps_of(ConstTensorView x, std::int64_t first, std::int64_t count) {
   const std::int64_t step_bytes = x.shape[1] * x.shape[2] * element_bytes(x.dtype);
-  return {static_cast<const std::byte*>(x.data) + first * step_bytes, x.dtype, {count, x.shape[1], x.shape[2]}};
+  return {
+      static_cast<const std::byte*>(x.data) + first * step_bytes, x.dtype, {count, x.shape[1], x.shape[2]}};
 }
 
 // [A, B, C] to [B, A, C].
@@ -50,7 +51,8 @@ inline Tensor transposed(ConstTensorView x) {
   std::vector<double> out(v.size());
   const std::int64_t a = x.shape[0], b = x.shape[1], c = x.shape[2];
   for (std::int64_t i = 0; i < a; ++i) {
-    for (std::int64_t j = 0; j < b; ++j) std::copy_n(v.begin() + (i * b + j) * c, c, out.begin() + (j * a + i) * c);
+    for (std::int64_t j = 0; j < b; ++j)
+      std::copy_n(v.begin() + (i * b + j) * c, c, out.begin() + (j * a + i) * c);
   }
   return make_tensor(x.dtype, {b, a, c}, out);
 }

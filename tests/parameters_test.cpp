@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "rondo/rondo.h"
@@ -30,10 +29,6 @@ Values part(const RnnConfig& config, const Values& all, const std::string& name)
   }
   ADD_FAILURE() << "no parameter " << name;
   return {};
-}
-
-double mean(const Values& v) {
-  return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
 }
 
 // Kolmogorov's distance from the uniform distribution in +-limit, times the root of the count. It is

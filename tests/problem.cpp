@@ -10,10 +10,14 @@ namespace rondo::testing {
 
 std::string to_string(Paths paths) {
   switch (paths) {
-    case Paths::kAll: return "all upstream gradients";
-    case Paths::kOutputs: return "dy alone";
-    case Paths::kFinalH: return "dh_n alone";
-    case Paths::kFinalC: return "dc_n alone";
+    case Paths::kAll:
+      return "all upstream gradients";
+    case Paths::kOutputs:
+      return "dy alone";
+    case Paths::kFinalH:
+      return "dh_n alone";
+    case Paths::kFinalC:
+      return "dc_n alone";
   }
   return "?";
 }
@@ -99,13 +103,15 @@ Data draw(const Problem& p) {
   const std::int64_t directions = num_directions(p.config);
   for (std::int64_t layer = 0; layer < p.config.num_layers; ++layer) {
     for (std::int64_t direction = 0; direction < directions; ++direction) {
-      if (p.input_masks) c.input_masks.push_back(random.mask(input_mask_shape(p, layer).count(), 0.3, single));
+      if (p.input_masks)
+        c.input_masks.push_back(random.mask(input_mask_shape(p, layer).count(), 0.3, single));
       if (p.recurrent_masks) {
         c.recurrent_masks.push_back(random.mask(recurrent_mask_shape(p).count(), 0.3, single));
       }
     }
     const bool inner = layer + 1 < p.config.num_layers;
-    if (p.layer_masks && inner) c.layer_masks.push_back(random.mask(layer_mask_shape(p).count(), 0.3, single));
+    if (p.layer_masks && inner)
+      c.layer_masks.push_back(random.mask(layer_mask_shape(p).count(), 0.3, single));
   }
   const bool apart = num_directions(p.config) == 2 && p.config.merge == Merge::kNone;
   d.upstream.dy = random.values(y_shape(p).count(), 1, single);
@@ -147,7 +153,8 @@ void expect_zero_padding(const std::string& name, const std::vector<T>& got, con
 }  // namespace
 
 template <class T>
-void Truth<T>::compare_forward(const std::string& by, const reference::Results<T>& got, Measured& measured) const {
+void Truth<T>::compare_forward(const std::string& by, const reference::Results<T>& got,
+                               Measured& measured) const {
   const auto& wide = wide_.results();
   const auto& same = same_.results();
   const auto close = [&](const char* name, const auto& g, const auto& w, const auto& s) {
@@ -192,8 +199,8 @@ Data draw_clear_of_kinks(Problem& problem) {
 template <class T>
 void check_problem(Problem p, bool every_path, Measured& measured) {
   const Data data = draw_clear_of_kinks<T>(p);
-  SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) + " seed " +
-               std::to_string(p.seed));
+  SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
+               " seed " + std::to_string(p.seed));
   const Truth<T> truth(p, data);
   // Inference applies no masks.
   Data unmasked = data;

@@ -20,11 +20,11 @@ struct Problem {
   bool lengths_i64 = false;
   bool initial_state = true;
   bool input_masks = false, recurrent_masks = false, layer_masks = false;
-  bool one_element_off = false;              // caller's arrays start off any vector's alignment
+  bool one_element_off = false;  // caller's arrays start off any vector's alignment
   double x_scale = 1;
   // Data of few bits: W x is exact, so that large terms that cancel do not magnify rounding.
   bool few_bits = false;
-  std::int64_t spare_t = 0, spare_n = 0;     // the plan is that much larger than the call
+  std::int64_t spare_t = 0, spare_n = 0;  // the plan is that much larger than the call
 };
 
 // Which gradients come in from outside.
@@ -81,10 +81,12 @@ Data draw_clear_of_kinks(Problem& problem);
 template <class T>
 reference::Results<T> infer_by_plan(const Problem& problem, const Data& data);
 template <class T>
-Solution<T> train_by_plan(const Problem& problem, const Data& data, const reference::Upstream<double>& upstream);
+Solution<T> train_by_plan(const Problem& problem, const Data& data,
+                          const reference::Upstream<double>& upstream);
 // Level one.
 template <class T>
-Solution<T> train_by_rnn(const Problem& problem, const Data& data, const reference::Upstream<double>& upstream);
+Solution<T> train_by_rnn(const Problem& problem, const Data& data,
+                         const reference::Upstream<double>& upstream);
 
 // All of the above; `every_path` runs backward once for each upstream path, else once for all together.
 template <class T>

@@ -37,7 +37,8 @@ class Arrays {
       const Shape shape = input_mask_shape(p_, static_cast<std::int64_t>(i) / directions);
       input_masks_.push_back(input(d.call.input_masks[i], shape));
     }
-    for (const auto& m : d.call.recurrent_masks) recurrent_masks_.push_back(input(m, recurrent_mask_shape(p_)));
+    for (const auto& m : d.call.recurrent_masks)
+      recurrent_masks_.push_back(input(m, recurrent_mask_shape(p_)));
     for (const auto& m : d.call.layer_masks) layer_masks_.push_back(input(m, layer_mask_shape(p_)));
     forward_.dropout.input_masks = input_masks_;
     forward_.dropout.recurrent_masks = recurrent_masks_;
@@ -169,8 +170,10 @@ Solution<T> train_by_rnn(const Problem& p, const Data& data, const reference::Up
   const BackwardArgs b = arrays.backward(upstream);
   const BackwardResult back = rnn.backward(tape, {b.dy, b.dy_reverse, b.dh_n, b.dc_n, true});
   arrays.expect_guards_intact();
-  return {{copy<T>(out.y.view()), copy<T>(out.y_reverse.view()), copy<T>(out.h_n.view()), copy<T>(out.c_n.view())},
-          {copy<T>(back.dx.view()), copy<T>(rnn.gradients()), copy<T>(back.dh0.view()), copy<T>(back.dc0.view())}};
+  return {{copy<T>(out.y.view()), copy<T>(out.y_reverse.view()), copy<T>(out.h_n.view()),
+           copy<T>(out.c_n.view())},
+          {copy<T>(back.dx.view()), copy<T>(rnn.gradients()), copy<T>(back.dh0.view()),
+           copy<T>(back.dc0.view())}};
 }
 
 template reference::Results<float> infer_by_plan<float>(const Problem&, const Data&);

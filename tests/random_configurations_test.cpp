@@ -77,7 +77,8 @@ INSTANTIATE_TEST_SUITE_P(Seeded, RandomConfigurations,
                          ::testing::Combine(::testing::ValuesIn(testing::kInstructionSets),
                                             ::testing::Values(DType::kF32, DType::kF64)),
                          [](const auto& instance) {
-                           return std::get<0>(instance.param) + "_" + rondo::to_string(std::get<1>(instance.param));
+                           return std::get<0>(instance.param) + "_" +
+                                  rondo::to_string(std::get<1>(instance.param));
                          });
 
 }  // namespace

@@ -150,8 +150,8 @@ Vec<Real> Network<Real>::merged(const Vec<Real>& a, const Vec<Real>& b, bool top
 }
 
 template <class Real>
-void Network<Real>::unmerge(const Vec<Real>& d, const Vec<Real>& a, const Vec<Real>& b, bool top, Vec<Real>& da,
-                            Vec<Real>& db) const {
+void Network<Real>::unmerge(const Vec<Real>& d, const Vec<Real>& a, const Vec<Real>& b, bool top,
+                            Vec<Real>& da, Vec<Real>& db) const {
   const std::size_t H = a.size();
   da.assign(d.begin(), d.begin() + H);
   db = da;
@@ -183,7 +183,8 @@ typename Network<Real>::Rows Network<Real>::next_input(Index layer) const {
 template <class Real>
 void Network<Real>::store_outputs() {
   const Index top = config_.num_layers - 1, W = width(top);
-  const bool last = config_.outputs == Outputs::kLast, apart = directions() == 2 && config_.merge == Merge::kNone;
+  const bool last = config_.outputs == Outputs::kLast,
+             apart = directions() == 2 && config_.merge == Merge::kNone;
   results_.y.assign((last ? 1 : call_.t) * call_.n * W, 0);
   if (apart) results_.y_reverse = results_.y;
   for (Index t = 0; t < (last ? 1 : call_.t); ++t) {
@@ -203,7 +204,8 @@ void Network<Real>::store_outputs() {
 template <class Real>
 typename Network<Real>::Rows Network<Real>::top_gradients(const Upstream<Real>& up, Index direction) const {
   const Index top = config_.num_layers - 1, H = config_.hidden_size, W = width(top);
-  const bool last = config_.outputs == Outputs::kLast, apart = directions() == 2 && config_.merge == Merge::kNone;
+  const bool last = config_.outputs == Outputs::kLast,
+             apart = directions() == 2 && config_.merge == Merge::kNone;
   Rows out(call_.t * call_.n, Vec<Real>(H, 0));
   const Vec<Real>& dy = apart && direction == 1 ? up.dy_reverse : up.dy;
   if (dy.empty()) return out;
@@ -226,7 +228,8 @@ typename Network<Real>::Rows Network<Real>::top_gradients(const Upstream<Real>& 
 
 // The same for an inner layer, from the gradient of the next layer's input.
 template <class Real>
-typename Network<Real>::Rows Network<Real>::inner_gradients(Index layer, const Rows& dnext, Index direction) const {
+typename Network<Real>::Rows Network<Real>::inner_gradients(Index layer, const Rows& dnext,
+                                                            Index direction) const {
   Rows out(call_.t * call_.n, Vec<Real>(config_.hidden_size, 0));
   for (Index n = 0; n < call_.n; ++n) {
     for (Index t = 0; t < length(n); ++t) {
@@ -305,7 +308,8 @@ Real Network<Real>::smallest_preactivation() const {
     for (const Run& run : layer) {
       for (const Vec<Step<Real>>& row : run.steps) {
         for (const Step<Real>& s : row) {
-          for (std::size_t j = 0; j < s.u.size(); ++j) smallest = std::min(smallest, std::abs(s.u[j] + s.v[j]));
+          for (std::size_t j = 0; j < s.u.size(); ++j)
+            smallest = std::min(smallest, std::abs(s.u[j] + s.v[j]));
         }
       }
     }

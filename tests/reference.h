@@ -42,8 +42,16 @@ Vec<Vec<To>> convert(const Vec<Vec<From>>& v) {
 }
 template <class To, class From>
 Call<To> convert(const Call<From>& c) {
-  return {c.t, c.n, convert<To>(c.parameters), convert<To>(c.x), convert<To>(c.h0), convert<To>(c.c0), c.lengths,
-          convert<To>(c.input_masks), convert<To>(c.recurrent_masks), convert<To>(c.layer_masks)};
+  return {c.t,
+          c.n,
+          convert<To>(c.parameters),
+          convert<To>(c.x),
+          convert<To>(c.h0),
+          convert<To>(c.c0),
+          c.lengths,
+          convert<To>(c.input_masks),
+          convert<To>(c.recurrent_masks),
+          convert<To>(c.layer_masks)};
 }
 template <class To, class From>
 Upstream<To> convert(const Upstream<From>& u) {
@@ -74,9 +82,9 @@ class Network {
   bool concatenates(bool top) const {
     return config_.merge == Merge::kConcat || (config_.merge == Merge::kNone && !top);
   }
-  Index width(Index layer) const;         // of the layer's merged output
-  Index input_width(Index layer) const;   // of what it reads
-  Index place(Index t, Index n) const;    // row index in the caller's layout
+  Index width(Index layer) const;        // of the layer's merged output
+  Index input_width(Index layer) const;  // of what it reads
+  Index place(Index t, Index n) const;   // row index in the caller's layout
   const Real* layer_mask(Index layer, Index t, Index n) const;
   RowCell<Real> cell(const Run& run, Index n) const;
   CellGradients<Real> gradients_of(const Run& run, Vec<Real>& dparameters) const;
@@ -86,14 +94,16 @@ class Network {
 
   void run_layer(Index layer, const Rows& in);
   Vec<Real> merged(const Vec<Real>& a, const Vec<Real>& b, bool top) const;
-  void unmerge(const Vec<Real>& d, const Vec<Real>& a, const Vec<Real>& b, bool top, Vec<Real>& da, Vec<Real>& db) const;
+  void unmerge(const Vec<Real>& d, const Vec<Real>& a, const Vec<Real>& b, bool top, Vec<Real>& da,
+               Vec<Real>& db) const;
   Vec<Real> output_at(Index layer, Index direction, Index t, Index n) const;  // zeros in the padding
   Vec<Real> last_output(Index direction, Index n) const;                      // of the top layer
   Rows next_input(Index layer) const;
   void store_outputs();
   Rows top_gradients(const Upstream<Real>& upstream, Index direction) const;
   Rows inner_gradients(Index layer, const Rows& dnext, Index direction) const;
-  void backward_run(const Run& run, const Rows& dh_out, const Upstream<Real>& up, Rows& dx, Gradients<Real>& g) const;
+  void backward_run(const Run& run, const Rows& dh_out, const Upstream<Real>& up, Rows& dx,
+                    Gradients<Real>& g) const;
 
   RnnConfig config_;
   Call<Real> call_;

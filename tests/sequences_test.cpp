@@ -196,8 +196,14 @@ TEST_P(PlanCalls, FinalStatesMayBeTheInitialOnes) {
       Tensor dh = states(24), dc = GetParam().lstm() ? states(25) : Tensor();  // dh0 may be dh_n
       Tensor dh0(dtype(), {4, 3, 7}), dc0 = no_c();
       plan.backward(weights, tape,
-                    {.dy = dy, .dh_n = dh, .dc_n = dc, .dx = o.dx, .dh0 = alias ? dh : dh0,
-                     .dc0 = alias ? dc : dc0, .dparameters = o.dparameters, .workspace = memory.bytes()});
+                    {.dy = dy,
+                     .dh_n = dh,
+                     .dc_n = dc,
+                     .dx = o.dx,
+                     .dh0 = alias ? dh : dh0,
+                     .dc0 = alias ? dc : dc0,
+                     .dparameters = o.dparameters,
+                     .workspace = memory.bytes()});
       o.dh0 = alias ? std::move(dh) : std::move(dh0);
       o.dc0 = alias ? std::move(dc) : std::move(dc0);
     }
@@ -233,7 +239,8 @@ TEST_P(PlanCalls, SmallerCallsOnALargerPlan) {
     Tape tape;
     plan->forward(weights, {.x = x, .y = y.back(), .tape = &tape, .workspace = memory.bytes()});
     TensorView flat(dparameters.back().view().data, dtype(), {parameter_count(c_)});
-    plan->backward(weights, tape, {.dy = dy, .dx = dx.back(), .dparameters = flat, .workspace = memory.bytes()});
+    plan->backward(weights, tape,
+                   {.dy = dy, .dx = dx.back(), .dparameters = flat, .workspace = memory.bytes()});
   }
   expect_near(y[1], y[0], c_, "y");
   expect_near(dx[1], dx[0], c_, "dx", true);

@@ -56,7 +56,8 @@ TEST_P(Pieces, StepGoesOnWhereForwardStopped) {
   State state = rnn.make_state(2);
   rnn.forward(steps_of(x, 0, 5), {.state = &state});
   const ConstTensorView h = rnn.step(ConstTensorView(steps_of(x, 5, 1).data, dtype(), {2, 5}), state);
-  expect_near(ConstTensorView(h.data, h.dtype, {1, 2, 9}), steps_of(whole.y, 5, 1), config(), "step after forward");
+  expect_near(ConstTensorView(h.data, h.dtype, {1, 2, 9}), steps_of(whole.y, 5, 1), config(),
+              "step after forward");
 }
 
 TEST_P(Pieces, ResetStartsAnew) {

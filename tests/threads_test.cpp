@@ -15,9 +15,15 @@ struct Outcome {
   Tensor y, h_n, dx, dh0, dparameters;
 };
 
-bool same(const Outcome& a, const Outcome& b) {
-  return same_bits(a.y, b.y) && same_bits(a.h_n, b.h_n) && same_bits(a.dx, b.dx) && same_bits(a.dh0, b.dh0) &&
-         same_bits(a.dparameters, b.dparameters);
+// Which tensors differ; empty: none.
+std::string differences(const Outcome& a, const Outcome& b) {
+  std::string names;
+  if (!same_bits(a.y, b.y)) names += " y";
+  if (!same_bits(a.h_n, b.h_n)) names += " h_n";
+  if (!same_bits(a.dx, b.dx)) names += " dx";
+  if (!same_bits(a.dh0, b.dh0)) names += " dh0";
+  if (!same_bits(a.dparameters, b.dparameters)) names += " dparameters";
+  return names;
 }
 
 // One training pass with drawn masks; everything that comes out of it.
@@ -31,7 +37,8 @@ Outcome train(const RnnConfig& config, std::int64_t t, std::int64_t n) {
   options.tape = &tape;
   ForwardResult out = rnn.forward(x, options);
   BackwardResult back = rnn.backward(tape, {.dy = dy});
-  return {std::move(out.y), std::move(out.h_n), std::move(back.dx), std::move(back.dh0), copy_of(rnn.gradients())};
+  return {std::move(out.y), std::move(out.h_n), std::move(back.dx), std::move(back.dh0),
+          copy_of(rnn.gradients())};
 }
 
 class Threads : public testing::EachNetwork {
@@ -63,7 +70,7 @@ TEST_P(Threads, BitsDoNotDependOnTheirNumber) {
     const Outcome one = train(c, s.t, s.n);
     for (int threads : {2, 3, 4}) {
       set_num_threads(threads);
-      EXPECT_TRUE(same(one, train(c, s.t, s.n))) << s.reason << ", " << threads << " threads";
+      EXPECT_EQ(differences(one, train(c, s.t, s.n)), "") << s.reason << ", " << threads << " threads";
     }
   }
 }
@@ -75,7 +82,7 @@ TEST_P(Threads, NetworksSideBySide) {
   std::vector<std::thread> callers;
   for (int i = 0; i < 3; ++i) {
     callers.emplace_back([&] {
-      for (int pass = 0; pass < 3; ++pass) equal += same(alone, train(c, 9, 17)) ? 1 : 0;
+      for (int pass = 0; pass < 3; ++pass) equal += differences(alone, train(c, 9, 17)).empty() ? 1 : 0;
     });
   }
   for (std::thread& caller : callers) caller.join();
@@ -126,11 +133,11 @@ TEST_P(Threads, TheCallersExecutorGivesTheSameBits) {
   set_num_threads(3);
   BackwardsExecutor executor;
   set_executor(&executor);
-  EXPECT_TRUE(same(one, train(c, 6, 48)));
+  EXPECT_EQ(differences(one, train(c, 6, 48)), "");
   EXPECT_GT(executor.runs(), 0);
   const int runs = executor.runs();
   set_executor(nullptr);
-  EXPECT_TRUE(same(one, train(c, 6, 48)));
+  EXPECT_EQ(differences(one, train(c, 6, 48)), "");
   EXPECT_EQ(executor.runs(), runs);
 }
 

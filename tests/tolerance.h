@@ -74,9 +74,9 @@ class Measured {
       worst_ = fraction;
       where_ = name;
     }
-    EXPECT_LE(fraction, 1) << name << "[" << worst << "]: got " << (got.empty() ? T(0) : got[worst]) << ", expected "
-                           << static_cast<double>(truth.empty() ? 0 : truth[worst]) << ", allowed "
-                           << allowed * static_cast<double>(largest);
+    EXPECT_LE(fraction, 1) << name << "[" << worst << "]: got " << (got.empty() ? T(0) : got[worst])
+                           << ", expected " << static_cast<double>(truth.empty() ? 0 : truth[worst])
+                           << ", allowed " << allowed * static_cast<double>(largest);
   }
   void print(const std::string& what) const {
     std::printf("%s: largest error %.3f of the tolerance (%s)\n", what.c_str(), worst_, where_.c_str());

@@ -11,10 +11,14 @@ namespace rondo::testing {
 enum class MaskKind { kInput, kRecurrent, kLayerPerStep, kLayerPerSequence };
 inline std::string to_string(MaskKind kind) {
   switch (kind) {
-    case MaskKind::kInput: return "input";
-    case MaskKind::kRecurrent: return "recurrent";
-    case MaskKind::kLayerPerStep: return "layer, per step";
-    case MaskKind::kLayerPerSequence: return "layer, per sequence";
+    case MaskKind::kInput:
+      return "input";
+    case MaskKind::kRecurrent:
+      return "recurrent";
+    case MaskKind::kLayerPerStep:
+      return "layer, per step";
+    case MaskKind::kLayerPerSequence:
+      return "layer, per sequence";
   }
   return "?";
 }
