@@ -39,8 +39,9 @@ std::vector<T> by_network(const Function& f, std::vector<T> x, T bias = 0) {
   rnn.parameter("weight_ih_l0").span<T>()[gate] = 1;
   rnn.parameter("bias_ih_l0").span<T>()[gate] = bias;
   std::vector<T> h0(x.size(), f.tanh ? T(0) : T(1));
+  const Shape shape{1, n, 1};
   const ForwardResult out =
-      rnn.forward(ConstTensorView(x.data(), Shape{1, n, 1}), {.h0 = ConstTensorView(h0.data(), Shape{1, n, 1})});
+      rnn.forward(ConstTensorView(x.data(), shape), {.h0 = ConstTensorView(h0.data(), shape)});
   const auto y = out.y.span<T>();
   return {y.begin(), y.end()};
 }
@@ -62,7 +63,8 @@ std::vector<T> sweep() {
     constexpr int kPoints = 50'000;
     for (int i = -kPoints; i <= kPoints; ++i) x.push_back(end * static_cast<T>(i) / kPoints);
   }
-  for (T edge : {Limits::min(), Limits::epsilon(), T(0.34657359), T(9.02), T(19.1), T(87.3), T(88.8), T(708), T(710)}) {
+  for (T edge :
+       {Limits::min(), Limits::epsilon(), T(0.34657359), T(9.02), T(19.1), T(87.3), T(88.8), T(708), T(710)}) {
     for (T v : {std::nextafter(edge, T(0)), edge, std::nextafter(edge, Limits::max())}) {
       x.push_back(v);
       x.push_back(-v);
