@@ -57,7 +57,7 @@ class BackendPlan {
   virtual ~BackendPlan() = default;
   virtual std::size_t workspace_bytes() const = 0;
   virtual std::size_t tape_bytes() const = 0;
-  virtual std::unique_ptr<const Packed> pack(const void* parameters) const = 0;
+  virtual std::unique_ptr<Packed> pack(const void* parameters) const = 0;
   virtual void forward(const Packed& weights, const ForwardCall& call) = 0;
   virtual void backward(const Packed& weights, const BackwardCall& call) = 0;
   virtual std::string path() const = 0;  // for explain(): "cpu kernels, avx2, up to 2 threads"

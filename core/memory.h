@@ -16,11 +16,10 @@ class AlignedMemory {
   // At least this many bytes; contents are lost when it grows.
   void reserve(std::size_t bytes) {
     if (bytes <= size_) return;
-    data_.reset();
-    size_ = 0;
     const std::size_t rounded = (bytes + 63) / 64 * 64;
-    data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
-    if (!data_) throw DeviceError("cpu: no memory for " + std::to_string(bytes) + " bytes");
+    auto* larger = static_cast<std::byte*>(std::aligned_alloc(64, rounded));
+    if (larger == nullptr) throw DeviceError("cpu: no memory for " + std::to_string(bytes) + " bytes");
+    data_.reset(larger);
     size_ = rounded;
   }
   std::span<std::byte> span() const { return {data_.get(), size_}; }

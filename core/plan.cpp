@@ -18,7 +18,7 @@ Tape::Tape(std::span<std::byte> memory) : Tape() {
 Tape::~Tape() = default;
 Tape::Tape(Tape&&) noexcept = default;
 Tape& Tape::operator=(Tape&&) noexcept = default;
-Shape Tape::x_shape() const { return record_->recorded ? record_->forward.x.shape : Shape(); }
+Shape Tape::x_shape() const { return record_ && record_->recorded ? record_->forward.x.shape : Shape(); }
 
 namespace {
 
@@ -52,38 +52,49 @@ std::string Plan::path() const { return impl_->path(); }
 PackedWeights Plan::pack(ConstTensorView parameters) const {
   validate_parameters("pack", "parameters", config_, options_.device, parameters);
   PackedWeights weights;
-  weights.packed_ = impl_->pack(parameters.data);
+  std::shared_ptr<Packed> packed = impl_->pack(parameters.data);
+  packed->device = options_.device;
+  weights.packed_ = std::move(packed);
   return weights;
 }
 
 void Plan::forward(const PackedWeights& weights, const ForwardArgs& args) {
   const CallSizes sizes = validate_forward(config_, options_, workspace_bytes(), args);
-  validate_weights("forward", config_, args.tape == nullptr ? Phase::kInference : Phase::kTraining,
-                   weights.packed_.get());
+  validate_weights("forward", config_, options_.device,
+                   args.tape == nullptr ? Phase::kInference : Phase::kTraining, weights.packed_.get());
   if (args.tape == nullptr) return impl_->forward(*weights.packed_, {args, sizes.t, sizes.n, nullptr});
+  validate_tape({args.tape->record_ != nullptr, true, false, true, true});
   Tape::Record& record = *args.tape->record_;
+  record.recorded = record.used = false;
   if (record.owns) {
     record.owned.reserve(tape_bytes());
     record.memory = record.owned.span();
   }
   validate_memory("forward", "tape", record.memory, tape_bytes());
-  record.recorded = record.used = false;
+  validate_tape_apart("forward", record.memory, args);
   impl_->forward(*weights.packed_, {args, sizes.t, sizes.n, record.memory.data()});
   record.recorded = true;
   record.plan = number_;
+  record.awaited = impl_;
   record.weights = weights.packed_;
   record.t = sizes.t;
   record.n = sizes.n;
   record.forward = args;
 }
 
-bool Plan::recorded(const Tape& tape) const { return tape.record_->recorded && tape.record_->plan == number_; }
+bool Plan::recorded(const Tape& tape) const {
+  return tape.record_ && tape.record_->recorded && tape.record_->plan == number_;
+}
+bool Plan::awaits_backward() const { return impl_.use_count() > 1; }
 
 void Plan::backward(const PackedWeights& weights, Tape& tape, const BackwardArgs& args) {
+  validate_tape({tape.record_ != nullptr, true, false, true, true});
   Tape::Record& record = *tape.record_;
-  validate_tape({record.recorded, record.used, record.plan == number_, record.weights == weights.packed_});
+  validate_tape({true, record.recorded, record.used, record.plan == number_, record.weights == weights.packed_});
+  validate_tape_apart("backward", record.memory, args);
   validate_backward(config_, options_.device, {record.t, record.n}, workspace_bytes(), record.forward, args);
   record.used = true;
+  record.awaited.reset();
   impl_->backward(*record.weights, {args, record.forward, record.t, record.n, record.memory.data()});
 }
 

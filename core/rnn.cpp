@@ -42,7 +42,10 @@ struct Rnn::Impl {
         forced(choice ? choice : device_from_environment()),
         parameters(c.dtype, {parameter_count(c)}),
         gradients(c.dtype, {parameter_count(c)}) {
-    if (forced) backend_of(*forced);  // a device that is missing is better known now
+    if (forced) {
+      backend_of(*forced);  // a device that is missing is better known now
+      home = *forced;
+    }
     rondo::initialize(config, Initializer::kPyTorch, 0, parameters);
   }
 
@@ -60,7 +63,7 @@ struct Rnn::Impl {
   std::vector<Plan> plans;       // the latest last
   AlignedMemory workspace;
 
-  // A plan that holds t and n; the least recently used one goes when there are too many.
+  // A plan that holds t and n. The least recently used one that no tape waits for goes when there are too many.
   Plan& plan_for(Phase phase, std::int64_t t, std::int64_t n) {
     const auto fits = [&](const Plan& p) {
       const PlanOptions& o = p.options();
@@ -73,10 +76,13 @@ struct Rnn::Impl {
       return plans.back();
     }
     if (!planned) choose_home(phase, t, n);
-    if (plans.size() == kMostPlans) plans.erase(plans.begin());
-    plans.emplace_back(config, PlanOptions{phase, t, n, home});
-    workspace.reserve(plans.back().workspace_bytes());
-    return plans.back();
+    Plan plan(config, PlanOptions{phase, t, n, home});
+    workspace.reserve(plan.workspace_bytes());
+    if (plans.size() >= kMostPlans) {
+      const auto idle = std::find_if(plans.begin(), plans.end(), [](const Plan& p) { return !p.awaits_backward(); });
+      if (idle != plans.end()) plans.erase(idle);
+    }
+    return plans.emplace_back(std::move(plan));
   }
   Plan* plan_of(const Tape& tape) {
     for (Plan& plan : plans) {

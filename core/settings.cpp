@@ -80,8 +80,12 @@ void set_log(std::function<void(const std::string&)> callback) {
 bool log_enabled() { return has_log_callback || logs_to_stderr(); }
 
 void log_line(const std::string& line) {
-  const std::lock_guard lock(log_mutex);
-  if (log_callback) log_callback(line);
+  std::function<void(const std::string&)> callback;
+  {
+    const std::lock_guard lock(log_mutex);
+    callback = log_callback;
+  }
+  if (callback) callback(line);  // outside the lock: it may call the library
   if (logs_to_stderr()) std::fprintf(stderr, "rondo: %s\n", line.c_str());
 }
 

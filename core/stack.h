@@ -107,7 +107,7 @@ class LayerBackend {
   virtual ~LayerBackend() = default;
   virtual std::size_t saved_bytes(LayerId id, std::int64_t flat_rows, std::int64_t n) const = 0;
   virtual std::size_t workspace_bytes(LayerId id, std::int64_t flat_rows, std::int64_t n) const = 0;
-  virtual std::unique_ptr<const Packed> pack(const void* parameters) const = 0;
+  virtual std::unique_ptr<Packed> pack(const void* parameters) const = 0;
   virtual void forward(const LayerForward& call) = 0;
   virtual void backward(const LayerBackward& call) = 0;
   virtual std::string path() const = 0;
@@ -139,7 +139,7 @@ class StackPlan final : public BackendPlan {
   StackPlan(const Request& request, std::unique_ptr<LayerBackend> layers);
   std::size_t workspace_bytes() const override { return work_.bytes; }
   std::size_t tape_bytes() const override { return taped_.bytes; }
-  std::unique_ptr<const Packed> pack(const void* parameters) const override { return layers_->pack(parameters); }
+  std::unique_ptr<Packed> pack(const void* parameters) const override { return layers_->pack(parameters); }
   void forward(const Packed& weights, const ForwardCall& call) override;
   void backward(const Packed& weights, const BackwardCall& call) override;
   std::string path() const override { return layers_->path(); }

@@ -18,6 +18,7 @@ struct Tape::Record {
 
   bool recorded = false, used = false;
   std::uint64_t plan = 0;                 // Plan's number
+  std::shared_ptr<const void> awaited;    // the plan's, until backward
   std::shared_ptr<const Packed> weights;  // also kept alive
   std::int64_t t = 0, n = 0;
   ForwardArgs forward;                    // x, y and y_reverse are read in backward

@@ -28,13 +28,16 @@ CallSizes validate_forward(const RnnConfig& config, const PlanOptions& options, 
                            const ForwardArgs& args);
 void validate_backward(const RnnConfig& config, Device device, CallSizes sizes, std::size_t workspace_bytes,
                        const ForwardArgs& forward, const BackwardArgs& args);
-void validate_weights(const char* call, const RnnConfig& config, Phase phase, const Packed* weights);
+void validate_weights(const char* call, const RnnConfig& config, Device device, Phase phase, const Packed* weights);
 void validate_memory(const char* call, const char* name, std::span<const std::byte> memory, std::size_t bytes);
 // What is wrong with a tape, if anything.
 struct TapeFacts {
-  bool recorded, used, same_plan, same_weights;
+  bool exists, recorded, used, same_plan, same_weights;
 };
 void validate_tape(const TapeFacts& tape);
+// The tape's memory shares nothing with what the call reads or writes.
+void validate_tape_apart(const char* call, std::span<const std::byte> tape, const ForwardArgs& args);
+void validate_tape_apart(const char* call, std::span<const std::byte> tape, const BackwardArgs& args);
 void validate_step(const RnnConfig& config, const ConstTensorView& x_t, const ConstTensorView& h,
                    const ConstTensorView& c);
 void validate_state(const char* call, const RnnConfig& config, std::int64_t n, const ConstTensorView& h,

@@ -136,6 +136,9 @@ class Overlaps {
 
 void check_lengths(const char* call, const ConstTensorView& lengths, CallSizes sizes) {
   if (lengths.absent()) return;
+  if (lengths.device != Device{}) {
+    fail(call, "lengths lies on " + rondo::to_string(lengths.device) + ", expected the host");
+  }
   if (lengths.shape != Shape{sizes.n}) {
     fail(call, "lengths has shape " + rondo::to_string(lengths.shape) + ", expected " + to_string({{"N", sizes.n}}));
   }
@@ -194,9 +197,9 @@ void validate_parameters(const char* call, const char* name, const RnnConfig& c,
 
 CallSizes validate_input(const char* call, const RnnConfig& c, Device device, const ConstTensorView& x) {
   const bool time_major = c.layout == Layout::kTimeMajor;
-  const std::string expected = std::string(time_major ? "[T, N, I=" : "[N, T, I=") + std::to_string(c.input_size) + "]";
   if (x.shape.rank() != 3 || x.shape[2] != c.input_size || x.shape[0] < 0 || x.shape[1] < 0) {
-    fail(call, "x has shape " + rondo::to_string(x.shape) + ", expected " + expected);
+    fail(call, "x has shape " + rondo::to_string(x.shape) + ", expected " + (time_major ? "[T, N, I=" : "[N, T, I=") +
+                   std::to_string(c.input_size) + "]");
   }
   const CallSizes sizes{x.shape[time_major ? 0 : 1], x.shape[time_major ? 1 : 0]};
   if (sizes.t < 1) fail(call, "x has shape " + rondo::to_string(x.shape) + ", T is 0, expected at least 1");
@@ -272,10 +275,14 @@ void validate_backward(const RnnConfig& c, Device device, CallSizes sizes, std::
   overlaps.add("workspace", a.workspace.data(), a.workspace.size(), true);
 }
 
-void validate_weights(const char* call, const RnnConfig& c, Phase phase, const Packed* weights) {
+void validate_weights(const char* call, const RnnConfig& c, Device device, Phase phase, const Packed* weights) {
   if (weights == nullptr) fail(call, "weights are empty, expected the result of Plan::pack");
   if (weights->config != c) {
     fail(call, "weights were packed for " + rondo::to_string(weights->config) + ", expected " + rondo::to_string(c));
+  }
+  if (weights->device != device) {
+    fail(call, "weights were packed for " + rondo::to_string(weights->device) + ", expected " +
+                   rondo::to_string(device));
   }
   if (phase == Phase::kTraining && weights->phase != Phase::kTraining) {
     fail(call, "weights were packed by an inference plan, expected a plan made for Phase::kTraining");
@@ -293,12 +300,38 @@ void validate_memory(const char* call, const char* name, std::span<const std::by
 }
 
 void validate_tape(const TapeFacts& tape) {
+  if (!tape.exists) fail("tape", "was moved from, expected one that is whole");
   if (!tape.recorded) fail("backward", "the tape is empty, expected one that a forward pass was given");
   if (tape.used) fail("backward", "the tape was used by an earlier backward pass, expected a fresh forward pass");
   if (!tape.same_plan) fail("backward", "the tape was recorded by another network or plan, expected this one's");
   if (!tape.same_weights) {
     fail("backward", "the parameters changed since the forward pass, expected those that the tape was recorded with");
   }
+}
+
+void validate_tape_apart(const char* call, std::span<const std::byte> tape, const ForwardArgs& a) {
+  Overlaps overlaps(call);
+  overlaps.add("x", a.x, false);
+  overlaps.add("h0", a.h0, false);
+  overlaps.add("c0", a.c0, false);
+  overlaps.add("y", a.y, false);
+  overlaps.add("y_reverse", a.y_reverse, false);
+  overlaps.add("h_n", a.h_n, false);
+  overlaps.add("c_n", a.c_n, false);
+  overlaps.add("workspace", a.workspace.data(), a.workspace.size(), false);
+  overlaps.add("tape", tape.data(), tape.size(), true);
+}
+
+void validate_tape_apart(const char* call, std::span<const std::byte> tape, const BackwardArgs& a) {
+  Overlaps overlaps(call);
+  overlaps.add("dy", a.dy, false);
+  overlaps.add("dy_reverse", a.dy_reverse, false);
+  overlaps.add("dx", a.dx, false);
+  overlaps.add("dh0", a.dh0, false);
+  overlaps.add("dc0", a.dc0, false);
+  overlaps.add("dparameters", a.dparameters, false);
+  overlaps.add("workspace", a.workspace.data(), a.workspace.size(), false);
+  overlaps.add("tape", tape.data(), tape.size(), true);
 }
 
 void validate_step(const RnnConfig& config, const ConstTensorView& x, const ConstTensorView& h,

@@ -5,8 +5,6 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <atomic>
-#include <limits>
 
 #include "core/settings.h"
 #include "cpu/team.h"
@@ -16,8 +14,8 @@ namespace {
 
 // OpenBLAS would start threads of its own inside each of ours. Other BLAS libraries lack the function.
 void quieten_blas() {
-  static std::atomic<bool> done{false};
-  if (done.load(std::memory_order_relaxed) || !blas_single_threaded()) return;
+  thread_local bool done = false;  // OpenBLAS on OpenMP keeps the setting for each thread
+  if (done || !blas_single_threaded()) return;
   done = true;
   if (auto* set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(1);
 }
@@ -37,6 +35,7 @@ void call(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, Int m, Int n, Int k, const dou
 
 template <class T>
 void multiply(const Gemm<T>& p) {
+  quieten_blas();
   for (std::int64_t k = 0; k < p.k; k += kMostAtOnce) {
     const T beta = p.accumulate || k > 0 ? T(1) : T(0);
     call(p.transpose_a ? CblasTrans : CblasNoTrans, p.transpose_b ? CblasTrans : CblasNoTrans,
@@ -51,7 +50,6 @@ void multiply(const Gemm<T>& p) {
 template <class T>
 void gemm(const Gemm<T>& p, int threads) {
   if (p.m == 0 || p.n == 0 || p.k == 0) return;
-  quieten_blas();
   // Below about 50 us of work a hand-over does not pay; above, enough tiles to even out two to eight threads.
   const double flops = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
   const bool by_rows = p.m >= p.n;

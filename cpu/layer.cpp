@@ -91,7 +91,7 @@ std::size_t Layers<T>::workspace_bytes(LayerId id, std::int64_t flat_rows, std::
 }
 
 template <class T>
-std::unique_ptr<const Packed> Layers<T>::pack(const void* parameters) const {
+std::unique_ptr<Packed> Layers<T>::pack(const void* parameters) const {
   return std::make_unique<Weights<T>>(config_, phase_, parameters, kernels_);
 }
 

@@ -22,7 +22,7 @@ class Layers final : public Glue<T> {
   explicit Layers(const Request& request);
   std::size_t saved_bytes(LayerId id, std::int64_t flat_rows, std::int64_t n) const override;
   std::size_t workspace_bytes(LayerId id, std::int64_t flat_rows, std::int64_t n) const override;
-  std::unique_ptr<const Packed> pack(const void* parameters) const override;
+  std::unique_ptr<Packed> pack(const void* parameters) const override;
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
   std::string path() const override;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include <immintrin.h>
 #endif
 
+#include "core/backend.h"
 #include "core/settings.h"
 
 namespace rondo::cpu {
@@ -58,11 +61,15 @@ constexpr std::uint32_t kMostThreads = (1u << kCountBits) - 1;
 
 class Team {
  public:
-  // Only while nobody runs.
+  // Only while it is taken and nobody runs. A system that gives no more threads leaves the team smaller.
   void grow(int threads) {
-    while (static_cast<int>(workers_.size()) < threads - 1) {
-      const int index = static_cast<int>(workers_.size()) + 1;
-      workers_.emplace_back([this, index, seen = job_.load()] { work(index, seen); });
+    threads = std::min(threads, static_cast<int>(kMostThreads));
+    try {
+      while (size() < threads) {
+        workers_.emplace_back([this, index = size(), seen = job_.load()] { work(index, seen); });
+      }
+    } catch (const std::system_error&) {
+      if (log_enabled()) log_line("cpu: no more threads than " + std::to_string(size()));
     }
   }
   int size() const { return static_cast<int>(workers_.size()) + 1; }
@@ -145,7 +152,7 @@ int together_threads() {
 void prepare_team(int threads) {
   if (executor() != nullptr || threads <= 1) return;
   Team& t = team();
-  if (t.size() >= threads || !t.try_take()) return;
+  if (!t.try_take()) return;
   t.grow(threads);
   t.give_back();
 }
@@ -167,9 +174,7 @@ void run_on_team(Together how, int wanted, void (*body)(void*, int, int), void* 
   }
   Team& t = team();
   if (!t.try_take()) return body(context, 0, 1);
-  wanted = std::min(wanted, static_cast<int>(kMostThreads));
-  t.grow(wanted);
-  t.run(wanted, body, context);
+  t.run(std::min(wanted, t.size()), body, context);
   t.give_back();
 }
 

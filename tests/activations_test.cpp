@@ -63,8 +63,9 @@ std::vector<T> sweep() {
     constexpr int kPoints = 50'000;
     for (int i = -kPoints; i <= kPoints; ++i) x.push_back(end * static_cast<T>(i) / kPoints);
   }
-  for (T edge :
-       {Limits::min(), Limits::epsilon(), T(0.34657359), T(9.02), T(19.1), T(87.3), T(88.8), T(708), T(710)}) {
+  const T edges[] = {Limits::min(), Limits::epsilon(), T(0.34657359), T(9.02), T(19.1),
+                     T(87.3),       T(88.8),           T(708),        T(710)};
+  for (T edge : edges) {
     for (T v : {std::nextafter(edge, T(0)), edge, std::nextafter(edge, Limits::max())}) {
       x.push_back(v);
       x.push_back(-v);

@@ -151,7 +151,7 @@ void GruBeforeGatesBackward(const BackwardStep<T>& args, const Range& range) {
 }
 
 template <class T>
-void Fill(Kernels<T>& k) {
+void FillGruTable(Kernels<T>& k) {
   k.gru_after.forward = RunForward<GruAfterForwardStep, T>;
   k.gru_after.backward = RunBackward<GruAfterBackwardStep, T>;
   k.gru_before.forward = RunForward<GruBeforeGatesForwardStep, T>;
@@ -160,8 +160,8 @@ void Fill(Kernels<T>& k) {
   k.gru_before.backward_second = GruBeforeGatesBackward<T>;
 }
 void FillGru(Kernels<float>& f32, Kernels<double>& f64) {
-  Fill(f32);
-  Fill(f64);
+  FillGruTable(f32);
+  FillGruTable(f64);
 }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -68,13 +68,13 @@ struct LstmBackwardStep {
 };
 
 template <class T>
-void Fill(typename Kernels<T>::Cell& cell) {
+void FillLstmTable(typename Kernels<T>::Cell& cell) {
   cell.forward = RunForward<LstmForwardStep, T>;
   cell.backward = RunBackward<LstmBackwardStep, T>;
 }
 void FillLstm(Kernels<float>& f32, Kernels<double>& f64) {
-  Fill<float>(f32.lstm);
-  Fill<double>(f64.lstm);
+  FillLstmTable<float>(f32.lstm);
+  FillLstmTable<double>(f64.lstm);
 }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

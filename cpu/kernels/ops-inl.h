@@ -43,7 +43,7 @@ struct Ops {
   HWY_INLINE V sub(V a, V b) const { return hn::Sub(a, b); }
   HWY_INLINE V fma(V a, V b, V c) const { return hn::MulAdd(a, b, c); }
   HWY_INLINE V one_minus(V a) const { return hn::Sub(set(1), a); }
-  HWY_INLINE V max_zero(V a) const { return hn::Max(hn::Zero(d), a); }
+  HWY_INLINE V max_zero(V a) const { return hn::IfThenElse(hn::Lt(a, hn::Zero(d)), hn::Zero(d), a); }
   HWY_INLINE V where_positive(V condition, V value) const {
     return hn::IfThenElseZero(hn::Gt(condition, hn::Zero(d)), value);
   }
@@ -65,8 +65,11 @@ struct Ops {
 
  private:
   HWY_INLINE V set(T value) const { return hn::Set(d, value); }
-  // The second operand of x86's min and max is the one that passes a NaN on.
-  HWY_INLINE V clamp(V x, T most) const { return hn::Max(set(-most), hn::Min(set(most), x)); }
+  // By comparisons, since min and max pass a NaN on or drop it as the instruction set pleases.
+  HWY_INLINE V clamp(V x, T most) const {
+    const V below = hn::IfThenElse(hn::Gt(x, set(most)), set(most), x);
+    return hn::IfThenElse(hn::Lt(below, set(-most)), set(-most), below);
+  }
 
   // p and scale with e^x = scale (1 + p), scale a power of two.
   HWY_INLINE V exp_minus_one(V x, V& scale) const {

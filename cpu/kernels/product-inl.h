@@ -192,18 +192,23 @@ void RunBackward(const BackwardStep<T>& args, const Range& range) {
   }
 }
 
-// Rows outside the backend are H wide: the last block of units is loaded and stored in part.
+// Rows outside the backend are H wide: the last block of units is loaded and stored in part, by way of the
+// stack, since a masked access may still touch all of the vector (NEON) and so the next row.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> LoadPart(D d, const T* row, std::int64_t unit, std::int64_t h) {
   const std::int64_t left = h - unit;
   if (left >= static_cast<std::int64_t>(hn::Lanes(d))) return hn::LoadU(d, row + unit);
-  return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(left)), d, row + unit);
+  HWY_ALIGN T part[hn::MaxLanes(d)] = {};
+  for (std::int64_t i = 0; i < left; ++i) part[i] = row[unit + i];
+  return hn::Load(d, part);
 }
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void StorePart(hn::Vec<D> v, D d, T* row, std::int64_t unit, std::int64_t h) {
   const std::int64_t left = h - unit;
   if (left >= static_cast<std::int64_t>(hn::Lanes(d))) return hn::StoreU(v, d, row + unit);
-  hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(left)), d, row + unit);
+  HWY_ALIGN T part[hn::MaxLanes(d)];
+  hn::Store(v, d, part);
+  for (std::int64_t i = 0; i < left; ++i) row[unit + i] = part[i];
 }
 
 // h_t to where the next step, the mask and the caller want it.

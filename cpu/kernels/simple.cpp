@@ -73,7 +73,7 @@ void PlainProduct(const Product<T>& args, const Range& range) {
 }
 
 template <class T>
-void Fill(Kernels<T>& k) {
+void FillSimpleTable(Kernels<T>& k) {
   k.lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<T>()));
   // Every cell's own tile divides it: 12 and 24 accumulators over 1, 2, 3 and 4 gates.
   k.row_tile = kAccumulators;
@@ -83,8 +83,8 @@ void Fill(Kernels<T>& k) {
   k.finish = RunBackward<FinishStep, T>;
 }
 void FillSimple(Kernels<float>& f32, Kernels<double>& f64) {
-  Fill(f32);
-  Fill(f64);
+  FillSimpleTable(f32);
+  FillSimpleTable(f64);
 }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -1,5 +1,6 @@
 # Installs Rondo into a scratch folder, then configures, builds and runs the consumer against it.
-# Run as: cmake -DKIND=shared|static -DROOT= -DBUILT= -DBUILT_SHARED= -DCOMPILER= -DSCRATCH= -DVERSION= -P
+# Run as: cmake -DKIND=shared|static -DROOT= -DBUILT= -DBUILT_SHARED= -DCOMPILER= -DSCRATCH= -DVERSION=
+# -DGENERATOR= -P
 cmake_minimum_required(VERSION 3.25)
 
 function(run)
@@ -21,7 +22,7 @@ endif()
 set(library "${BUILT}")
 if(shared AND NOT BUILT_SHARED OR BUILT_SHARED AND NOT shared)
   set(library "${SCRATCH}/library")
-  run(${CMAKE_COMMAND} -S "${ROOT}" -B "${library}" -DCMAKE_CXX_COMPILER=${COMPILER}
+  run(${CMAKE_COMMAND} -S "${ROOT}" -B "${library}" -G "${GENERATOR}" -DCMAKE_CXX_COMPILER=${COMPILER}
       -DBUILD_SHARED_LIBS=${shared} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0
       -DRONDO_TESTS=OFF -DRONDO_BENCH=OFF -DRONDO_EXAMPLES=OFF)
   run(${CMAKE_COMMAND} --build "${library}" --parallel 2)
@@ -37,8 +38,8 @@ if(NOT installed STREQUAL expected)
   message(FATAL_ERROR "installed headers: ${installed}\nexpected: ${expected}")
 endif()
 
-run(${CMAKE_COMMAND} -S "${ROOT}/tests/consumer" -B "${SCRATCH}/build" -DCMAKE_CXX_COMPILER=${COMPILER}
-    -DCMAKE_PREFIX_PATH=${prefix})
+run(${CMAKE_COMMAND} -S "${ROOT}/tests/consumer" -B "${SCRATCH}/build" -G "${GENERATOR}"
+    -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${prefix})
 run(${CMAKE_COMMAND} --build "${SCRATCH}/build")
 run("${SCRATCH}/build/consumer")
 message(STATUS "${output}")

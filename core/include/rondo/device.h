@@ -43,8 +43,9 @@ struct Support {
 };
 RONDO_API Support supports(const RnnConfig& config, Phase phase, Device device = {});
 
-// Threads a call may use, the caller's included. Default: the CPUs of the process's affinity mask
-// and cgroup quota, at most. n < 1 restores the default. Results do not depend on it, to the bit.
+// Threads that the calls of plans made from now on may use, the caller's included; 255 at most. Default:
+// the CPUs of the affinity mask, and of the quota that the cgroup namespace shows (cgroup v2, cpu.max).
+// n < 1 restores the default. Results do not depend on it, to the bit.
 RONDO_API void set_num_threads(int n);
 RONDO_API int num_threads();
 

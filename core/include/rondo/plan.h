@@ -111,12 +111,13 @@ class RONDO_API Plan {
   void forward(const PackedWeights& weights, const ForwardArgs& args);
   void backward(const PackedWeights& weights, Tape& tape, const BackwardArgs& args);
   bool recorded(const Tape& tape) const;  // whether the tape is from this plan
+  bool awaits_backward() const;           // whether a tape of it has not been used or destroyed yet
 
  private:
   RnnConfig config_;
   PlanOptions options_;
   std::uint64_t number_;  // of this plan in the process, for the tapes it records
-  std::unique_ptr<BackendPlan> impl_;
+  std::shared_ptr<BackendPlan> impl_;  // shared with the tapes that await backward
 };
 
 }  // namespace rondo

@@ -91,7 +91,7 @@ class RONDO_API Rnn {
   ConstTensorView step(ConstTensorView x_t, State& state);
 
   Device device() const;
-  // Device, path, reason and predicted times of the latest plan; before any, of none.
+  // The device, the reason and the predicted times of the plan that chose it, the first; the latest's path.
   std::string explain() const;
 
  private:
