@@ -1,39 +1,29 @@
 // Forward pass of a stack.
-#include <algorithm>
-
 #include "core/stack_pass.h"
 
 namespace rondo {
 
 struct StackPlan::ForwardPass : Pass {
   ForwardPass(StackPlan& stack, const Packed& packed, const ForwardCall& call)
-      : Pass(stack, packed, call.t, call.n,
-             call.tape != nullptr ? call.tape : call.args.workspace.data() + stack.work_.kept, call.tape != nullptr,
-             call.args.workspace.data()),
-        args(call.args) {}
+      : Pass(stack, packed, call.t, call.n, call.tape, call.args.workspace.data()), args(call.args) {}
   const ForwardArgs& args;
 
   void run() {
     read_lengths();
-    header.has_h0 = !args.h0.absent();
-    header.has_c0 = !args.c0.absent();
     const DropoutArgs& drop = args.dropout;
-    header.input_masks = training && (config.dropout > 0 || !drop.input_masks.empty());
-    header.recurrent_masks = training && (config.recurrent_dropout > 0 || !drop.recurrent_masks.empty());
-    header.layer_masks =
-        training && config.num_layers > 1 && (config.layer_dropout > 0 || !drop.layer_masks.empty());
+    const auto masks = [&](double rate, auto supplied) { return training && (rate > 0 || !supplied.empty()); };
+    header.input_masks = masks(config.dropout, drop.input_masks);
+    header.recurrent_masks = masks(config.recurrent_dropout, drop.recurrent_masks);
+    header.layer_masks = top > 0 && masks(config.layer_dropout, drop.layer_masks);
+    header.has_h0 = header.has_c0 = false;
     if (training || header.ragged) keep_states();
     if (training) make_masks();
-    if (header.ragged) gather({at(layout.x), config.input_size}, args.x.data, config.input_size);
-    for (std::int64_t l = 0; l < config.num_layers; ++l) {
+    if (header.ragged) gather({at(layout.x), config.input_size}, {args.x.data, config.input_size}, config.input_size);
+    for (std::int64_t l = 0; l <= top; ++l) {
+      if (l > 0) make_input(l);
       for (int d = 0; d < directions; ++d) run_layer(l, d);
-      if (l + 1 < config.num_layers) make_input(l + 1);
     }
-    if (config.outputs == Outputs::kLast) {
-      write_last();
-    } else {
-      write_sequence();
-    }
+    if (last_only || header.ragged || plan.reduces()) write_outputs();
   }
 
  private:
@@ -42,7 +32,7 @@ struct StackPlan::ForwardPass : Pass {
     header.ragged = false;
     header.live = n;
     if (args.lengths.absent()) return;
-    auto* lengths = reinterpret_cast<std::int64_t*>(kept + layout.lengths);
+    auto* lengths = reinterpret_cast<std::int64_t*>(work_at(layout.lengths));
     for (std::int64_t r = 0; r < n; ++r) {
       lengths[r] = args.lengths.dtype == DType::kI32 ? static_cast<const std::int32_t*>(args.lengths.data)[r]
                                                      : static_cast<const std::int64_t*>(args.lengths.data)[r];
@@ -64,167 +54,124 @@ struct StackPlan::ForwardPass : Pass {
 
   // Copies h0 and c0: backward needs them though h_n may overwrite them, and ragged rows are sorted.
   void keep_states() {
-    for (std::int64_t l = 0; l < config.num_layers; ++l) {
-      for (int d = 0; d < directions; ++d) {
-        if (header.has_h0) {
-          glue.gather_rows({state(at(layout.h0), l, d), h}, {state(args.h0.data, l, d), h}, rows(), n, h);
-        }
-        if (header.has_c0) {
-          glue.gather_rows({state(at(layout.c0), l, d), h}, {state(args.c0.data, l, d), h}, rows(), n, h);
-        }
+    const auto keep = [&](bool& has, const Pieces& to, const ConstTensorView& from) {
+      has = !from.absent();
+      for (std::int64_t i = 0; has && i < config.num_layers * directions; ++i) {
+        glue.copy_rows({at(to, i), h}, {shift(from.data, i * n * h), h, rows()}, n, h);
       }
-    }
+    };
+    keep(header.has_h0, layout.h0, args.h0);
+    keep(header.has_c0, layout.c0, args.c0);
   }
 
   enum MaskKind : std::uint32_t { kInput = 0, kRecurrent = 1, kLayer = 2 };
   MaskDraw draw(MaskKind kind, double rate, std::int64_t layer, int direction, int gate) const {
-    const DropoutArgs& from = args.dropout;
     const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
+    const DropoutArgs& from = args.dropout;
     // Seed and offset fill a Philox key and half a counter; one block of it keys the masks of this call.
     const auto key = philox4x32({low(from.offset), low(from.offset >> 32), 0, 0}, {low(from.seed), low(from.seed >> 32)});
     const std::uint32_t stream = kind | static_cast<std::uint32_t>(gate) << 2 |
                                  static_cast<std::uint32_t>(direction) << 4 | static_cast<std::uint32_t>(layer) << 5;
-    return {{key[0], key[1]}, stream, rate};
+    return {{key[0], key[1]}, stream, rate, 0, rows()};
   }
-  // [groups, n, width] at `to`: supplied, or drawn.
-  void make_sequence_masks(MaskKind kind, double rate, std::span<const ConstTensorView> supplied, std::int64_t layer,
-                           int direction, std::byte* to, std::int64_t width) {
-    const int groups = config.gate_masks == GateMasks::kPerGate ? num_gates(config.cell) : 1;
-    for (int g = 0; g < groups; ++g) {
-      const Rows mask{shift(to, g * n * width), width};
-      if (supplied.empty()) {
-        glue.draw_mask(mask, draw(kind, rate, layer, direction, g), 0, rows(), n, width);
-      } else {
-        glue.gather_rows(mask, {shift(supplied[index(layer, direction)].data, g * n * width), width}, rows(), n, width);
-      }
-    }
+  // Supplied at `from`, or drawn.
+  void make_mask(Rows to, ConstRows from, const MaskDraw& draw, std::int64_t count, std::int64_t width) {
+    if (from.data == nullptr) return glue.draw_mask(to, draw, count, width);
+    from.index = rows();
+    glue.copy_rows(to, from, count, width);
   }
   void make_masks() {
     const DropoutArgs& drop = args.dropout;
-    for (std::int64_t l = 0; l < config.num_layers; ++l) {
+    for (std::int64_t l = 0; l <= top; ++l) {
       for (int d = 0; d < directions; ++d) {
+        const std::int64_t i = pair(l, d);
+        const auto per_group = [&](MaskKind kind, double rate, auto supplied, std::byte* to, std::int64_t width) {
+          const void* from = supplied.empty() ? nullptr : supplied[static_cast<std::size_t>(i)].data;
+          for (int g = 0; g < groups(); ++g) {
+            make_mask({shift(to, g * n * width), width}, {shift(from, g * n * width), width},
+                      draw(kind, rate, l, d, g), n, width);
+          }
+        };
         if (header.input_masks) {
-          make_sequence_masks(kInput, config.dropout, drop.input_masks, l, d, at(layout.input_mask[index(l, d)]),
-                              input_width(l));
+          per_group(kInput, config.dropout, drop.input_masks, at(layout.input_mask, i), layer_input_size(config, l));
         }
         if (header.recurrent_masks) {
-          make_sequence_masks(kRecurrent, config.recurrent_dropout, drop.recurrent_masks, l, d,
-                              at(layout.recurrent_mask[index(l, d)]), h);
+          per_group(kRecurrent, config.recurrent_dropout, drop.recurrent_masks, at(layout.recurrent_mask, i), h);
         }
       }
-      if (header.layer_masks && l + 1 < config.num_layers) make_layer_mask(l);
+      if (header.layer_masks && l < top) make_layer_mask(l);
     }
   }
   void make_layer_mask(std::int64_t l) {
     const auto supplied = args.dropout.layer_masks;
-    std::byte* to = at(layout.layer_mask[static_cast<std::size_t>(l)]);
-    const void* from = supplied.empty() ? nullptr : supplied[static_cast<std::size_t>(l)].data;
-    const MaskDraw source = draw(kLayer, config.layer_dropout, l, 0, 0);
-    if (config.layer_masks == LayerMasks::kPerSequence) {
-      if (from == nullptr) return glue.draw_mask({to, out}, source, 0, rows(), n, out);
-      return glue.gather_rows({to, out}, {from, out}, rows(), n, out);
-    }
-    const Sequence seq = sequence(), theirs = in_caller();
+    const Rows to{at(layout.layer_mask, l), out};
+    const ConstRows from{supplied.empty() ? nullptr : supplied[static_cast<std::size_t>(l)].data, out};
+    MaskDraw source = draw(kLayer, config.layer_dropout, l, 0, 0);
+    if (config.layer_masks == LayerMasks::kPerSequence) return make_mask(to, from, source, n, out);
+    const Sequence seq = sequence();
     for (std::int64_t s = 0; s < t; ++s) {
-      const Rows mask = step(Rows{to, out}, seq, s);
-      if (from == nullptr) {
-        glue.draw_mask(mask, source, s, rows(), seq.rows(s), out);
-      } else {
-        glue.gather_rows(mask, step(ConstRows{from, out}, theirs, s), rows(), seq.rows(s), out);
-      }
+      source.t = s;
+      make_mask(step(to, seq, s), step(from, in_caller(), s), source, seq.rows(s), out);
     }
   }
-
-  bool last_layer(std::int64_t l) const { return l + 1 == config.num_layers; }
 
   void run_layer(std::int64_t l, int d) {
-    const bool top_last = last_layer(l) && config.outputs == Outputs::kLast;
-    // Sorted rows, and the top's last state, which is an output: by way of the workspace.
-    const bool detour = header.ragged || top_last;
-    const bool kept_states = training || header.ragged;
-    const void* h0 = kept_states ? kept_h0(l, d) : state(args.h0.data, l, d);
-    const void* c0 = kept_states ? kept_c0(l, d) : state(args.c0.data, l, d);
-    void* h_n = state(args.h_n.data, l, d);
-    void* c_n = state(args.c_n.data, l, d);
-    void* h_out = h_n;
-    void* c_out = c_n;
-    if (detour) {
-      h_out = top_last ? work_at(plan.work_.last, d * n * h) : work_at(plan.work_.h);
-      c_out = c_n == nullptr ? nullptr : work_at(plan.work_.c);
-      // Rows without a step keep their initial state.
-      glue.gather_rows({h_out, h}, {h0, h}, nullptr, n, h);
-      if (c_out != nullptr) glue.gather_rows({c_out, h}, {c0, h}, nullptr, n, h);
+    LayerForward call{layer_call(l, d, args), state(args.h_n.data, l, d), state(args.c_n.data, l, d)};
+    if (!training && !header.ragged) {
+      call.h0 = state(args.h0.data, l, d);
+      call.c0 = state(args.c0.data, l, d);
     }
-    if (header.live > 0) {
-      const bool wants_y = training || !last_layer(l) || (config.outputs == Outputs::kSequence && wanted(d));
-      plan.layers_->forward({weights, id(l, d), sequence(), input(l, args), wants_y ? y(l, d, args) : Rows{}, h0, c0,
-                             h_out, c_out, masks(l, d), training ? at(layout.saved[index(l, d)]) : nullptr,
-                             work_at(plan.work_.layer)});
+    const bool wants_y = training || l < top || (!last_only && part(args.y, args.y_reverse, d).data != nullptr);
+    if (!wants_y) call.y = {};
+    // Sorted rows, and the last layer's final state where that is an output, go by way of our memory.
+    void *const h_n = call.h_n, *const c_n = call.c_n;
+    if (last_only && l == top) {
+      call.h_n = at(layout.last, d);
+    } else if (header.ragged && h_n != nullptr) {
+      call.h_n = work_at(layout.h);
     }
-    if (!detour) return;
-    if (h_n != nullptr) glue.scatter_rows({h_n, h}, {h_out, h}, rows(), n, h);
-    if (c_n != nullptr) glue.scatter_rows({c_n, h}, {c_out, h}, rows(), n, h);
-  }
-  bool wanted(int d) const {
-    return !(config.merge == Merge::kNone && d == 1 ? args.y_reverse : args.y).absent();
+    if (header.ragged && c_n != nullptr) call.c_n = work_at(layout.c);
+    if (header.ragged) {  // rows without a step keep their initial state
+      if (call.h_n != nullptr) glue.copy_rows({call.h_n, h}, {call.h0, h}, n, h);
+      if (call.c_n != nullptr) glue.copy_rows({call.c_n, h}, {call.c0, h}, n, h);
+    }
+    if (header.live > 0) glue.forward(call);
+    if (h_n != nullptr && h_n != call.h_n) glue.copy_rows({h_n, h, rows()}, {call.h_n, h}, n, h);
+    if (c_n != nullptr && c_n != call.c_n) glue.copy_rows({c_n, h, rows()}, {call.c_n, h}, n, h);
   }
 
-  // What layer l reads, from what layer l-1 wrote.
+  // What layer l reads, from what layer l - 1 wrote.
   void make_input(std::int64_t l) {
-    if (header.live == 0) return;
-    const Rows to{at(layout.input[static_cast<std::size_t>(l)]), out};
-    const Rows below = y(l - 1, 0, args);
-    ConstRows from{below.data, below.ld};
+    if (!plan.reduces() && !header.layer_masks) return;
+    const Rows to{at(layout.input, l - 1), out};
+    ConstRows from = y(l - 1, 0, args);
     if (plan.reduces()) {
-      const Rows other = y(l - 1, 1, args);
-      glue.merge(config.merge, to, from, {other.data, other.ld}, flat_rows(), h);
-      from = {to.data, to.ld};
+      glue.merge_rows(config.merge, to, from, y(l - 1, 1, args), flat_rows(), h);
+      from = to;
     }
     if (header.layer_masks) apply_layer_mask(l - 1, to, from);
   }
 
   // The last layer's outputs, where it has not written them itself.
-  void write_sequence() {
-    const std::int64_t top = config.num_layers - 1;
-    const Rows first = y(top, 0, args);
-    if (config.merge == Merge::kNone && directions == 2) {
-      for (int d = 0; d < 2; ++d) {
-        const TensorView& view = d == 0 ? args.y : args.y_reverse;
-        const Rows from = y(top, d, args);
-        if (!view.absent() && !direct(view)) scatter(view.data, {from.data, from.ld}, h);
+  void write_outputs() {
+    for (int d = 0; d < parts(); ++d) {
+      Rows theirs = part(args.y, args.y_reverse, d);
+      if (theirs.data == nullptr) continue;
+      ConstRows ours = outputs(d, args);
+      if (plan.reduces()) {
+        const bool direct = !header.ragged && !last_only;
+        const Rows merged{direct ? theirs.data : work_at(layout.merged), h};
+        glue.merge_rows(config.merge, merged, ours, outputs(1, args), output_rows(), h);
+        if (direct) continue;
+        ours = merged;
       }
-    } else if (args.y.absent() || direct(args.y)) {
-      return;
-    } else if (!plan.reduces()) {
-      scatter(args.y.data, {first.data, first.ld}, out);
-    } else {
-      const Rows second = y(top, 1, args);
-      const Rows to{header.ragged ? work_at(plan.work_.merged) : args.y.data, h};
-      glue.merge(config.merge, to, {first.data, first.ld}, {second.data, second.ld}, flat_rows(), h);
-      if (header.ragged) scatter(args.y.data, {to.data, h}, h);
-    }
-  }
-
-  // Outputs::kLast: the final states of the last layer's directions; zeros for rows without a step.
-  void write_last() {
-    const ConstRows first{work_at(plan.work_.last), h}, second{work_at(plan.work_.last, n * h), h};
-    const auto write = [&](const TensorView& view, std::int64_t column, std::int64_t width, ConstRows from) {
-      if (view.absent()) return;
-      const Rows to{shift(view.data, column), width};
-      glue.gather_rows(to, {}, nullptr, n, h);
-      glue.scatter_rows(to, from, rows(), header.live, h);
-    };
-    if (directions == 1) return write(args.y, 0, h, first);
-    if (config.merge == Merge::kNone) {
-      write(args.y, 0, h, first);
-      write(args.y_reverse, 0, h, second);
-    } else if (config.merge == Merge::kConcat) {
-      write(args.y, 0, out, first);
-      write(args.y, h, out, second);
-    } else {
-      const Rows to{work_at(plan.work_.h), h};
-      glue.merge(config.merge, to, first, second, n, h);
-      write(args.y, 0, h, {to.data, h});
+      if (!last_only) {
+        scatter(theirs, ours, h);
+      } else {  // zeros for rows without a step
+        glue.copy_rows(theirs, {}, n, h);
+        theirs.index = rows();
+        glue.copy_rows(theirs, ours, header.live, h);
+      }
     }
   }
 };

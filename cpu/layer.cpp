@@ -2,10 +2,31 @@
 #include "cpu/layer.h"
 
 #include "core/settings.h"
-#include "cpu/layer_memory.h"
-#include "cpu/team.h"
 
 namespace rondo::cpu {
+namespace {
+
+// The first row of part `index` of `count`: a multiple of 4 where the rows before have their share of all steps.
+std::int64_t first_row(const Sequence& sequence, int index, int count) {
+  constexpr std::int64_t kStep = 4;
+  if (index == count) return sequence.n;
+  const std::int64_t share = sequence.total() * index / count;
+  std::int64_t row = 0;
+  for (std::int64_t steps = 0; row < sequence.n && steps < share; row += kStep) {
+    if (sequence.offsets == nullptr) steps += kStep * sequence.t;
+    for (std::int64_t s = 0; sequence.offsets != nullptr && s < sequence.t; ++s) {
+      steps += std::clamp<std::int64_t>(sequence.rows(s) - row, 0, kStep);
+    }
+  }
+  return std::min(row, sequence.n);
+}
+
+}  // namespace
+
+Range Split::part(const Sequence& sequence, int index, int count) const {
+  if (by_rows) return {first_row(sequence, index, count), first_row(sequence, index + 1, count), 0, blocks};
+  return {0, sequence.n, blocks * index / count, blocks * (index + 1) / count};
+}
 
 template <class T>
 Layers<T>::Layers(const Request& request)
@@ -19,75 +40,42 @@ Layers<T>::Layers(const Request& request)
 }
 
 template <class T>
-Saved<T> Layers<T>::saved(std::byte* memory, std::int64_t flat_rows, std::size_t* bytes) const {
-  Arena arena(memory);
-  Saved<T> s{};
-  s.gates = arena.take<T>(flat_rows * order_.columns * hp_);
-  if (config_.cell == Cell::kLstm) s.c = arena.take<T>(flat_rows * hp_);
-  if (bytes != nullptr) *bytes = arena.used();
-  return s;
+typename Layers<T>::Saved Layers<T>::saved(Arena& arena, std::int64_t flat_rows) const {
+  T* gates = arena.take<T>(flat_rows * order_.columns * hp_);
+  return {gates, config_.cell == Cell::kLstm ? arena.take<T>(flat_rows * hp_) : nullptr};
 }
 
 template <class T>
-std::size_t Layers<T>::saved_bytes(LayerId, std::int64_t flat_rows, std::int64_t) const {
-  std::size_t bytes = 0;
-  saved(nullptr, flat_rows, &bytes);
-  return bytes;
+std::size_t Layers<T>::saved_bytes(std::int64_t flat_rows) const {
+  Arena arena(nullptr);
+  saved(arena, flat_rows);
+  return arena.used();
 }
 
 template <class T>
-typename Layers<T>::ForwardMemory Layers<T>::forward_memory(Arena& arena, std::int64_t in, std::int64_t flat_rows,
-                                                            std::int64_t n, bool training) const {
-  ForwardMemory m{};
+typename Layers<T>::Memory Layers<T>::memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n,
+                                             bool training) const {
+  Memory m{};
   const std::int64_t state = n * hp_;
-  m.h[0] = arena.take<T>(state);
-  m.h[1] = arena.take<T>(state);
-  if (config_.cell == Cell::kLstm) m.c = arena.take<T>(state);
-  if (order_.recurrent_gates != order_.gates) m.rh = arena.take<T>(state);
+  for (T** p : {&m.h[0], &m.h[1], &m.c, &m.rh}) *p = arena.take<T>(state);
   if (!training) {
-    m.gates = arena.take<T>(flat_rows * order_.input_columns * hp_);
+    m.gates = arena.take<T>(flat_rows * order_.gates * hp_);
     return m;
   }
-  // Masks come with a tape only, and whether they do is known with the call.
-  m.mask = arena.take<T>(order_.gates * state);
-  m.h_masked[0] = arena.take<T>(order_.gates * state);
-  m.h_masked[1] = arena.take<T>(order_.gates * state);
+  for (T** p : {&m.carry, &m.dc}) *p = arena.take<T>(state);
+  for (T** p : {&m.mask, &m.h_masked[0], &m.h_masked[1]}) *p = arena.take<T>(order_.gates * state);
   m.x_masked = arena.take<T>(flat_rows * in);
-  return m;
-}
-
-template <class T>
-typename Layers<T>::BackwardMemory Layers<T>::backward_memory(Arena& arena, std::int64_t in, std::int64_t flat_rows,
-                                                              std::int64_t n) const {
-  BackwardMemory m{};
-  const std::int64_t state = n * hp_;
-  m.carry = arena.take<T>(state);
-  m.dc = arena.take<T>(state);
-  m.h0 = arena.take<T>(state);
-  m.c0 = arena.take<T>(state);
-  m.dh0 = arena.take<T>(state);
-  m.mask = arena.take<T>(order_.gates * state);
   m.h_in = arena.take<T>(flat_rows * h_);
-  m.x_masked = arena.take<T>(flat_rows * in);
   return m;
 }
 
 template <class T>
-std::size_t Layers<T>::workspace_bytes(LayerId id, std::int64_t flat_rows, std::int64_t n) const {
-  const std::int64_t in = layer_input_size(config_, id.layer);
-  std::size_t most = 0;
-  const auto at_least = [&](const Arena& arena) { most = std::max(most, arena.used()); };
-  Arena inference(nullptr);
-  forward_memory(inference, in, flat_rows, n, false);
-  at_least(inference);
-  if (phase_ == Phase::kTraining) {
-    Arena training(nullptr), backward(nullptr);
-    forward_memory(training, in, flat_rows, n, true);
-    at_least(training);
-    backward_memory(backward, in, flat_rows, n);
-    at_least(backward);
-  }
-  return most;
+std::size_t Layers<T>::workspace_bytes(std::int64_t flat_rows, std::int64_t n) const {
+  const std::int64_t in = std::max(config_.input_size, layer_input_size(config_, 1));
+  Arena inference(nullptr), training(nullptr);
+  memory(inference, in, flat_rows, n, false);
+  if (phase_ == Phase::kTraining) memory(training, in, flat_rows, n, true);
+  return std::max(inference.used(), training.used());
 }
 
 template <class T>
@@ -105,11 +93,10 @@ const typename Kernels<T>::Cell& Layers<T>::cell() const {
   return config_.activation == Activation::kTanh ? kernels_.simple_tanh : kernels_.simple_relu;
 }
 
-// Rows are independent, so they are what threads divide; few rows of a wide layer are divided by units,
-// and the threads then meet after every step.
+// Rows are independent, so they are what threads divide; few rows of a wide layer are divided by units.
 template <class T>
-typename Layers<T>::Split Layers<T>::split_work(const Sequence& sequence) const {
-  Split split;
+Split Layers<T>::split_work(const Sequence& sequence) const {
+  Split split{1, false, hp_ / kernels_.lanes};
   const std::int64_t row_flops = 2 * order_.gates * h_ * h_;
   // A hand-over to the team costs some microseconds, a meeting after a step about 0.2.
   constexpr std::int64_t kWorthATeam = 400'000, kWorthAMeeting = 60'000;
@@ -118,7 +105,7 @@ typename Layers<T>::Split Layers<T>::split_work(const Sequence& sequence) const 
     split.threads = static_cast<int>(std::min<std::int64_t>(num_threads(), sequence.n / 4));
     split.by_rows = true;
   } else if (sequence.n * row_flops >= kWorthAMeeting) {
-    split.threads = static_cast<int>(std::min<std::int64_t>(together_threads(), hp_ / kernels_.lanes));
+    split.threads = static_cast<int>(std::min<std::int64_t>(together_threads(), split.blocks));
   }
   return split;
 }
@@ -127,18 +114,6 @@ template <class T>
 std::string Layers<T>::path() const {
   return "own kernels (" + isa_name() + ") with fused cells, CBLAS for weight gradients, up to " +
          std::to_string(num_threads()) + (num_threads() == 1 ? " thread" : " threads");
-}
-
-template <class T>
-std::int64_t Layers<T>::parameter_offset(LayerId id) const {
-  const int directions = num_directions(config_);
-  const std::int64_t biases = config_.bias == Bias::kNone ? 0 : (config_.bias == Bias::kSingle ? 1 : 2);
-  const auto block = [&](std::int64_t layer) {
-    return order_.gates * h_ * (layer_input_size(config_, layer) + h_ + biases);
-  };
-  std::int64_t offset = 0;
-  for (std::int64_t l = 0; l < id.layer; ++l) offset += directions * block(l);
-  return offset + (id.reverse && directions == 2 ? block(id.layer) : 0);
 }
 
 template class Layers<float>;

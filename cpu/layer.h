@@ -5,55 +5,79 @@
 
 #include "core/arena.h"
 #include "cpu/glue.h"
+#include "cpu/team.h"
 #include "cpu/weights.h"
 
 namespace rondo::cpu {
 
-// What training leaves for backward, of P flat rows.
-template <class T>
-struct Saved {
-  T* gates;  // [P][columns * Hp]: activations, then gradients of the pre-activations
-  T* c;      // [P][Hp], LSTM
+// How the rows and units of a layer are divided among threads.
+struct Split {
+  int threads = 1;
+  bool by_rows = false;  // else by units, and the threads meet after every step
+  std::int64_t blocks;   // of units
+  Range part(const Sequence& sequence, int index, int count) const;
 };
 
 template <class T>
 class Layers final : public Glue<T> {
  public:
   explicit Layers(const Request& request);
-  std::size_t saved_bytes(LayerId id, std::int64_t flat_rows, std::int64_t n) const override;
-  std::size_t workspace_bytes(LayerId id, std::int64_t flat_rows, std::int64_t n) const override;
+  std::size_t saved_bytes(std::int64_t flat_rows) const override;
+  std::size_t workspace_bytes(std::int64_t flat_rows, std::int64_t n) const override;
   std::unique_ptr<Packed> pack(const void* parameters) const override;
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
   std::string path() const override;
 
  private:
-  struct ForwardMemory;
-  struct BackwardMemory;
-  struct Split;
-  Saved<T> saved(std::byte* memory, std::int64_t flat_rows, std::size_t* bytes) const;
-  ForwardMemory forward_memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n,
-                               bool training) const;
-  BackwardMemory backward_memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n) const;
+  // What training leaves for backward, of P flat rows.
+  struct Saved {
+    T* gates;  // [P][columns * Hp]: activations, then gradients of the pre-activations
+    T* c;      // [P][Hp], LSTM
+  };
+  struct Memory {
+    T* h[2];    // [n][Hp]: states of even and odd steps; backward: h0 and its gradient
+    T* c;       // [n][Hp], LSTM: c_t; backward: c0
+    T* rh;      // [n][Hp], reset_before
+    T* gates;   // [P][G * Hp], inference only
+    // Training only.
+    T *carry, *dc;   // [n][Hp]: gradients on their way to the step before
+    T* mask;         // [groups][n][Hp]
+    T* h_masked[2];  // [groups][n][Hp]
+    T* x_masked;     // [P][in], what W multiplied; then d loss / d of it
+    T* h_in;         // [P][H], what R multiplied
+  };
+  Saved saved(Arena& arena, std::int64_t flat_rows) const;
+  Memory memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n, bool training) const;
   const typename Kernels<T>::Cell& cell() const;
   Split split_work(const Sequence& sequence) const;
+  // Calls body(range, meet) with each thread's part; meet() waits for the others where they share rows.
+  template <class Body>
+  void on_parts(const Sequence& sequence, Body body) const {
+    const Split split = split_work(sequence);
+    Barrier barrier;
+    on_team(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
+      const bool meets = count > 1 && !split.by_rows;
+      body(split.part(sequence, index, count), [&] {
+        if (meets) barrier.wait(count);
+      });
+    });
+  }
 
-  void project_input(const LayerForward& call, const LayerWeights<T>& w, const ForwardMemory& m, T* gates,
-                     std::int64_t ld) const;
-  void forward_loop(const LayerForward& call, const LayerWeights<T>& w, const ForwardMemory& m, T* gates,
-                    std::int64_t ld, T* c_saved) const;
-  void backward_loop(const LayerBackward& call, const LayerWeights<T>& w, const BackwardMemory& m,
-                     const Saved<T>& s) const;
-  void parameter_gradients(const LayerBackward& call, const BackwardMemory& m, const T* da) const;
-  void input_gradient(const LayerBackward& call, const LayerWeights<T>& w, const BackwardMemory& m,
-                      const T* da) const;
+  const LayerWeights<T>& weights(const LayerCall& call) const {
+    return static_cast<const Weights<T>&>(call.weights).layer(call.id.layer, call.id.reverse);
+  }
+  void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
+  void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
+  void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
+  void parameter_gradients(const LayerBackward& call, const Memory& m, const T* da) const;
+  void input_gradient(const LayerBackward& call, const Memory& m, const T* da) const;
 
   RnnConfig config_;
   Phase phase_;
   const Kernels<T>& kernels_;
   const GateOrder& order_;
   std::int64_t h_, hp_;
-  std::int64_t parameter_offset(LayerId id) const;
 };
 
 }  // namespace rondo::cpu

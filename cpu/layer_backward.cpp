@@ -1,13 +1,9 @@
 // Backward pass of one layer: the time loop from the last step processed to the first, then the gradients
 // of parameters and inputs as products over the whole sequence.
-#include <algorithm>
-
 #include "core/settings.h"
 #include "cpu/gemm.h"
 #include "cpu/layer.h"
-#include "cpu/layer_memory.h"
 #include "cpu/states.h"
-#include "cpu/team.h"
 
 namespace rondo::cpu {
 namespace {
@@ -19,6 +15,8 @@ struct Run {
 struct Runs {
   Run run[4];
   int count = 0;
+  const Run* begin() const { return run; }
+  const Run* end() const { return run + count; }
 };
 // apart: each gate by itself, since its rows are padded or its operand is masked by itself.
 Runs runs_of(const int* column, int gates, bool apart) {
@@ -58,32 +56,32 @@ void add_column_sums(T* to, const T* from, std::int64_t ld, std::int64_t rows, s
 template <class T>
 void Layers<T>::backward(const LayerBackward& call) {
   const FlushDenormals flush;
-  const LayerWeights<T>& w = static_cast<const Weights<T>&>(call.weights).layer(call.id.layer, call.id.reverse);
   const std::int64_t flat_rows = call.sequence.total(), n = call.sequence.n;
-  Arena arena(call.workspace);
-  const BackwardMemory m = backward_memory(arena, w.in, flat_rows, n);
-  const Saved<T> s = saved(call.saved, flat_rows, nullptr);
+  const bool lstm = config_.cell == Cell::kLstm;
+  Arena work(call.workspace), kept(call.saved);
+  const Memory m = memory(work, weights(call).in, flat_rows, n, true);
+  const Saved s = saved(kept, flat_rows);
   const States<T> states{h_, hp_, n};
   states.load(m.carry, call.dh_n);
-  states.load(m.dc, call.dc_n);
-  states.load(m.h0, call.h0);
-  states.load(m.c0, call.c0);
+  states.load(m.h[0], call.h0);
+  if (lstm) states.load(m.dc, call.dc_n);
+  if (lstm) states.load(m.c, call.c0);
   if (call.masks.recurrent != nullptr) states.load_masks(m.mask, call.masks);
 
-  backward_loop(call, w, m, s);
-  states.store(m.dh0, call.dh0);
-  if (config_.cell == Cell::kLstm) states.store(m.dc, call.dc0);
+  backward_loop(call, m, s);
+  states.store(m.h[1], call.dh0);
+  if (lstm) states.store(m.dc, call.dc0);
   if (call.dparameters != nullptr) parameter_gradients(call, m, s.gates);
-  if (call.dx.data != nullptr) input_gradient(call, w, m, s.gates);
+  if (call.dx.data != nullptr) input_gradient(call, m, s.gates);
 }
 
 template <class T>
-void Layers<T>::backward_loop(const LayerBackward& call, const LayerWeights<T>& w, const BackwardMemory& m,
-                              const Saved<T>& saved) const {
+void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const Saved& saved) const {
   const Sequence& seq = call.sequence;
+  const LayerWeights<T>& w = weights(call);
   const bool reverse = call.id.reverse, masked = call.masks.recurrent != nullptr;
-  const std::int64_t ld = order_.columns * hp_, recurrent_column = order_.first_recurrent * hp_;
-  const int groups = masked ? call.masks.recurrent_groups : 1;
+  const bool per_gate = masked && call.masks.groups > 1;
+  const std::int64_t ld = order_.columns * hp_, recurrent_column = order_.recurrent_column[0] * hp_;
   const T* y = static_cast<const T*>(call.y.data);
   const T* dy = static_cast<const T*>(call.dy.data);
   const typename Kernels<T>::Cell& step = cell();
@@ -96,17 +94,13 @@ void Layers<T>::backward_loop(const LayerBackward& call, const LayerWeights<T>& 
   base.carry = m.carry;
   base.dc = m.dc;
   base.mask = masked ? m.mask : nullptr;
-  base.mask_group = groups > 1 ? seq.n * hp_ : 0;
-  base.segments = groups > 1 ? order_.recurrent_gates : 1;
-  base.dh0 = m.dh0;
+  base.mask_group = per_gate ? seq.n * hp_ : 0;
+  base.segments = per_gate ? order_.recurrent_gates : 1;
+  base.dh0 = m.h[1];
   base.h = h_;
   base.hp = hp_;
 
-  const Split split = split_work(seq);
-  Barrier barrier;
-  on_team(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
-    const bool meets = count > 1 && !split.by_rows;
-    const Range mine = split.part(seq, hp_ / kernels_.lanes, index, count);
+  on_parts(seq, [&](const Range& mine, auto meet) {
     // Rows [begin, end) of step s. next and prev: the steps processed after and before it, -1 for none.
     const auto run = [&](std::int64_t s, std::int64_t next, std::int64_t prev, std::int64_t begin, std::int64_t end) {
       Range range = mine;
@@ -118,11 +112,11 @@ void Layers<T>::backward_loop(const LayerBackward& call, const LayerWeights<T>& 
       a.gates = saved.gates + start * ld;
       a.y = y + start * call.y.ld;
       a.dy = dy == nullptr ? nullptr : dy + start * call.dy.ld;
-      a.h_prev = prev < 0 ? m.h0 : y + start_prev * call.y.ld;
+      a.h_prev = prev < 0 ? m.h[0] : y + start_prev * call.y.ld;
       a.ld_h_prev = prev < 0 ? hp_ : base.ld_y;
       if (saved.c != nullptr) {
         a.c = saved.c + start * hp_;
-        a.c_prev = prev < 0 ? m.c0 : saved.c + start_prev * hp_;
+        a.c_prev = prev < 0 ? m.c : saved.c + start_prev * hp_;
         a.ld_c_prev = prev < 0 ? hp_ : base.ld_c;
       }
       a.recurrent = w.transposed;
@@ -130,7 +124,7 @@ void Layers<T>::backward_loop(const LayerBackward& call, const LayerWeights<T>& 
       a.da = next < 0 ? a.gates : saved.gates + seq.start(next) * ld + recurrent_column;
       if (any) step.backward(a, range);
       if (step.backward_second != nullptr) {
-        if (meets) barrier.wait(count);
+        meet();
         BackwardStep<T> second = a;
         second.recurrent = w.transposed_n;
         second.k = hp_;
@@ -138,7 +132,7 @@ void Layers<T>::backward_loop(const LayerBackward& call, const LayerWeights<T>& 
         if (masked) second.mask = m.mask + 2 * base.mask_group;
         if (any) step.backward_second(second, range);
       }
-      if (meets) barrier.wait(count);
+      meet();
       if (prev >= 0 || call.dh0 == nullptr) return;
       a.k = order_.recurrent_gates * hp_;
       a.da = a.gates + recurrent_column;
@@ -156,62 +150,50 @@ void Layers<T>::backward_loop(const LayerBackward& call, const LayerWeights<T>& 
 }
 
 template <class T>
-void Layers<T>::parameter_gradients(const LayerBackward& call, const BackwardMemory& m, const T* da) const {
+void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, const T* da) const {
   const Sequence& seq = call.sequence;
-  const std::int64_t flat_rows = seq.total(), ld = order_.columns * hp_;
-  const std::int64_t in = layer_input_size(config_, call.id.layer);
-  const int threads = num_threads(), gates = order_.gates;
-  T* dW = static_cast<T*>(call.dparameters) + parameter_offset(call.id);
+  const std::int64_t flat_rows = seq.total(), ld = order_.columns * hp_, in = weights(call).in;
+  const int gates = order_.gates;
+  T* dW = static_cast<T*>(call.dparameters) + weights(call).offset;
   T* dR = dW + gates * h_ * in;
   T* db_ih = dR + gates * h_ * h_;
   T* db_hh = db_ih + gates * h_;
-  const bool padded = hp_ != h_;
+  const bool padded = hp_ != h_, per_gate = call.masks.groups > 1;
   const auto accumulate = [&](T* to, const Run& run, const T* operand, std::int64_t ld_operand, std::int64_t width) {
     gemm(Gemm<T>{.transpose_a = true, .m = run.count * h_, .n = width, .k = flat_rows, .a = da + run.column * hp_,
                  .lda = ld, .b = operand, .ldb = ld_operand, .c = to + run.gate * h_ * width, .ldc = width,
                  .accumulate = true},
-         threads);
+         num_threads());
   };
 
-  // W multiplied x, masked by itself for each gate or for all.
+  // W multiplied x, masked for each gate or for all.
   const T* input_masks = static_cast<const T*>(call.masks.input);
-  const bool input_apart = input_masks != nullptr && call.masks.input_groups > 1;
-  const Runs input_runs = runs_of(order_.input_column, gates, padded || input_apart);
-  for (int i = 0; i < input_runs.count; ++i) {
-    const Run& run = input_runs.run[i];
-    if (input_masks != nullptr && (i == 0 || input_apart)) {
-      const std::int64_t group = input_apart ? run.gate : 0;
-      mask_sequence(seq, call.x, input_masks + group * call.masks.group_rows * in, in, m.x_masked);
-    }
-    if (input_masks != nullptr) {
-      accumulate(dW, run, m.x_masked, in, in);
-    } else {
+  for (const Run& run : runs_of(order_.input_column, gates, padded || (input_masks != nullptr && per_gate))) {
+    if (input_masks == nullptr) {
       accumulate(dW, run, static_cast<const T*>(call.x.data), call.x.ld, in);
+      continue;
     }
+    const T* mask = input_masks + (per_gate ? run.gate * call.masks.group_rows * in : 0);
+    if (run.gate == 0 || per_gate) mask_sequence(seq, call.x, mask, in, m.x_masked);
+    accumulate(dW, run, m.x_masked, in, in);
   }
 
   // R multiplied h_{t-1}, masked likewise; under reset_before n's part multiplied r h, which was saved.
   const bool masked = call.masks.recurrent != nullptr;
-  const bool recurrent_apart = masked && call.masks.recurrent_groups > 1;
   const T* y = static_cast<const T*>(call.y.data);
   const auto gather_h = [&](const T* mask) {
     for_each_row(seq, [&](std::int64_t s, std::int64_t r, std::int64_t flat) {
       const std::int64_t prev = call.id.reverse ? s + 1 : s - 1;
       const bool first = prev < 0 || prev >= seq.t || r >= seq.rows(prev);
-      const T* from = first ? m.h0 + r * hp_ : y + (seq.start(prev) + r * seq.row_stride) * call.y.ld;
+      const T* from = first ? m.h[0] + r * hp_ : y + (seq.start(prev) + r * seq.row_stride) * call.y.ld;
       T* to = m.h_in + flat * h_;
-      if (mask == nullptr) {
-        std::copy_n(from, h_, to);
-      } else {
-        for (std::int64_t j = 0; j < h_; ++j) to[j] = from[j] * mask[r * hp_ + j];
-      }
+      for (std::int64_t j = 0; j < h_; ++j) to[j] = mask == nullptr ? from[j] : from[j] * mask[r * hp_ + j];
     });
   };
-  const Runs recurrent_runs = runs_of(order_.recurrent_column, order_.recurrent_gates, padded || recurrent_apart);
-  for (int i = 0; i < recurrent_runs.count; ++i) {
-    const Run& run = recurrent_runs.run[i];
-    if (i == 0 || recurrent_apart) {
-      gather_h(masked ? m.mask + (recurrent_apart ? run.gate * seq.n * hp_ : 0) : nullptr);
+  const bool apart = padded || (masked && per_gate);
+  for (const Run& run : runs_of(order_.recurrent_column, order_.recurrent_gates, apart)) {
+    if (run.gate == 0 || (masked && per_gate)) {
+      gather_h(masked ? m.mask + (per_gate ? run.gate * seq.n * hp_ : 0) : nullptr);
     }
     accumulate(dR, run, m.h_in, h_, h_);
   }
@@ -219,8 +201,7 @@ void Layers<T>::parameter_gradients(const LayerBackward& call, const BackwardMem
     accumulate(dR, {2, 1, order_.recurrent_column[2]}, da + (order_.columns - 1) * hp_, ld, h_);
   }
 
-  if (config_.bias == Bias::kNone) return;
-  for (int g = 0; g < gates; ++g) {
+  for (int g = 0; g < gates && config_.bias != Bias::kNone; ++g) {
     add_column_sums(db_ih + g * h_, da + order_.input_column[g] * hp_, ld, flat_rows, h_);
     if (config_.bias == Bias::kSingle) continue;
     add_column_sums(db_hh + g * h_, da + order_.recurrent_column[g] * hp_, ld, flat_rows, h_);
@@ -228,37 +209,28 @@ void Layers<T>::parameter_gradients(const LayerBackward& call, const BackwardMem
 }
 
 template <class T>
-void Layers<T>::input_gradient(const LayerBackward& call, const LayerWeights<T>& w, const BackwardMemory& m,
-                               const T* da) const {
-  const Sequence& seq = call.sequence;
-  const std::int64_t flat_rows = seq.total(), ld = order_.columns * hp_;
-  const T* masks = static_cast<const T*>(call.masks.input);
+void Layers<T>::input_gradient(const LayerBackward& call, const Memory& m, const T* da) const {
+  const LayerWeights<T>& w = weights(call);
+  const std::int64_t flat_rows = call.sequence.total(), ld = order_.columns * hp_, in = w.in;
   T* dx = static_cast<T*>(call.dx.data);
-  const bool apart = masks != nullptr && call.masks.input_groups > 1;
-  const Runs runs = runs_of(order_.input_column, order_.gates, hp_ != h_ || apart);
+  const T* masks = static_cast<const T*>(call.masks.input);
+  const bool per_gate = masks != nullptr && call.masks.groups > 1;
   bool add = call.accumulate_dx;
-  for (int i = 0; i < runs.count; ++i) {
-    const Run& run = runs.run[i];
-    Gemm<T> product{.m = flat_rows, .n = w.in, .k = run.count * h_, .a = da + run.column * hp_, .lda = ld,
-                    .b = w.plain_input + run.gate * h_ * w.in, .ldb = w.in, .c = dx, .ldc = call.dx.ld,
-                    .accumulate = add};
-    if (masks != nullptr) {
-      product.c = m.x_masked;
-      product.ldc = w.in;
-      product.accumulate = !apart && i > 0;
-    }
-    gemm(product, num_threads());
-    if (masks == nullptr) {
-      add = true;
-    } else if (apart || i + 1 == runs.count) {
-      const T* mask = masks + (apart ? run.gate * call.masks.group_rows * w.in : 0);
-      for_each_row(seq, [&](std::int64_t, std::int64_t r, std::int64_t flat) {
-        T* to = dx + flat * call.dx.ld;
-        const T *from = m.x_masked + flat * w.in, *factor = mask + r * w.in;
-        for (std::int64_t j = 0; j < w.in; ++j) to[j] = (add ? to[j] : T(0)) + from[j] * factor[j];
-      });
-      add = true;
-    }
+  for (int g = 0; g < (per_gate ? order_.gates : 1); ++g) {
+    const std::int64_t column = per_gate ? order_.input_column[g] * hp_ : 0;
+    const bool direct = masks == nullptr;
+    gemm(Gemm<T>{.m = flat_rows, .n = in, .k = (per_gate ? 1 : order_.gates) * hp_, .a = da + column, .lda = ld,
+                 .b = w.input_rows + column * in, .ldb = in, .c = direct ? dx : m.x_masked,
+                 .ldc = direct ? call.dx.ld : in, .accumulate = direct && add},
+         num_threads());
+    if (direct) return;
+    const T* mask = masks + g * call.masks.group_rows * in;
+    for_each_row(call.sequence, [&](std::int64_t, std::int64_t r, std::int64_t flat) {
+      T* to = dx + flat * call.dx.ld;
+      const T *from = m.x_masked + flat * in, *factor = mask + r * in;
+      for (std::int64_t j = 0; j < in; ++j) to[j] = (add ? to[j] : T(0)) + from[j] * factor[j];
+    });
+    add = true;
   }
 }
 

@@ -1,9 +1,6 @@
 // States and masks between the stack's rows, H wide, and the kernels' rows, Hp wide.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-
 #include "core/stack.h"
 
 namespace rondo::cpu {
@@ -13,30 +10,33 @@ struct States {
   std::int64_t h, hp, n;
 
   // to [n][Hp], zero-padded; from [n][H], null: zeros.
-  void load(T* to, const void* from) const { pad_rows(to, static_cast<const T*>(from)); }
+  void load(T* to, const void* from) const {
+    for (std::int64_t r = 0; r < n; ++r) {
+      T* row = to + r * hp;
+      std::fill_n(row, hp, T(0));
+      if (from != nullptr) std::copy_n(static_cast<const T*>(from) + r * h, h, row);
+    }
+  }
 
   // to [n][H]; null: not wanted.
   void store(const T* from, void* to) const {
-    if (to == nullptr) return;
-    for (std::int64_t r = 0; r < n; ++r) std::copy_n(from + r * hp, h, static_cast<T*>(to) + r * h);
+    for (std::int64_t r = 0; to != nullptr && r < n; ++r) store_row(from, to, r);
   }
 
   // After the time loop each row's last state lies in the buffer of its number of steps, odd or even.
-  void store_last(const Sequence& seq, bool reverse, const T* even, const T* odd, void* to) const {
+  void store_last(const Sequence& seq, bool reverse, T* const* even_odd, void* to) const {
     if (to == nullptr) return;
-    if (seq.offsets == nullptr || reverse) return store(seq.t % 2 == 0 ? even : odd, to);
+    if (seq.offsets == nullptr || reverse) return store(even_odd[seq.t % 2], to);
     for (std::int64_t s = 0; s < seq.t; ++s) {
-      const T* from = (s + 1) % 2 == 0 ? even : odd;
-      for (std::int64_t r = s + 1 < seq.t ? seq.rows(s + 1) : 0; r < seq.rows(s); ++r) {
-        std::copy_n(from + r * hp, h, static_cast<T*>(to) + r * h);
-      }
+      const std::int64_t longer = s + 1 < seq.t ? seq.rows(s + 1) : 0;
+      for (std::int64_t r = longer; r < seq.rows(s); ++r) store_row(even_odd[(s + 1) % 2], to, r);
     }
   }
 
   // to [groups][n][Hp] of recurrent masks.
-  void load_masks(T* to, const LayerMasksIn& masks) const {
-    for (int g = 0; g < masks.recurrent_groups; ++g) {
-      pad_rows(to + g * n * hp, static_cast<const T*>(masks.recurrent) + g * masks.group_rows * h);
+  void load_masks(T* to, const MaskFactors& masks) const {
+    for (int g = 0; g < masks.groups; ++g) {
+      load(to + g * n * hp, static_cast<const T*>(masks.recurrent) + g * masks.group_rows * h);
     }
   }
 
@@ -48,12 +48,8 @@ struct States {
   }
 
  private:
-  void pad_rows(T* to, const T* from) const {
-    for (std::int64_t r = 0; r < n; ++r) {
-      T* row = to + r * hp;
-      if (from != nullptr) std::copy_n(from + r * h, h, row);
-      std::fill(row + (from != nullptr ? h : 0), row + hp, T(0));
-    }
+  void store_row(const T* from, void* to, std::int64_t r) const {
+    std::copy_n(from + r * hp, h, static_cast<T*>(to) + r * h);
   }
 };
 

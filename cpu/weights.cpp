@@ -10,8 +10,7 @@
 namespace rondo::cpu {
 namespace {
 
-// rows [k][gates][lanes] blocks of a [gate * H + unit, k] matrix: source row of (gate, unit) at
-// matrix + (first_gate + gate) * h * k.
+// Block `block`, [k][gates][lanes], of a matrix [gates * H, k].
 template <class T>
 void pack_rows(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t k, std::int64_t lanes,
                std::int64_t block) {
@@ -28,7 +27,8 @@ void pack_rows(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t k
   }
 }
 
-// The transposed product: element (k = gate * Hp + unit, column) is matrix[gate * H + unit][column].
+// The same of the transposed matrix, one gate wide: element (k = gate * Hp + unit, column) is
+// matrix[gate * H + unit][column].
 template <class T>
 void pack_transposed(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t hp, std::int64_t lanes,
                      std::int64_t block) {
@@ -42,10 +42,10 @@ void pack_transposed(T* to, const T* matrix, int gates, std::int64_t h, std::int
   }
 }
 
-constexpr GateOrder kSimple{1, 1, 1, 0, 1, {0}, {0}};
-constexpr GateOrder kLstm{4, 4, 4, 0, 4, {0, 1, 2, 3}, {0, 1, 2, 3}};
-constexpr GateOrder kGruAfter{3, 4, 3, 1, 3, {1, 2, 0}, {1, 2, 3}};
-constexpr GateOrder kGruBefore{3, 4, 3, 1, 2, {1, 2, 0}, {1, 2, 0}};
+constexpr GateOrder kSimple{1, 1, 1, {0}, {0}};
+constexpr GateOrder kLstm{4, 4, 4, {0, 1, 2, 3}, {0, 1, 2, 3}};
+constexpr GateOrder kGruAfter{3, 4, 3, {1, 2, 0}, {1, 2, 3}};
+constexpr GateOrder kGruBefore{3, 4, 2, {1, 2, 0}, {1, 2, 0}};
 
 }  // namespace
 
@@ -64,42 +64,41 @@ template <class T>
 std::size_t Weights<T>::lay_out(std::byte* memory) {
   Arena arena(memory);
   const GateOrder& order = gate_order(config);
-  const std::int64_t h = config.hidden_size;
-  const bool before = order.recurrent_gates != order.gates;
+  const std::int64_t h = config.hidden_size, biases = static_cast<std::int64_t>(config.bias);
+  const bool before = order.recurrent_gates != order.gates, training = phase == Phase::kTraining;
   layers_.clear();
+  std::int64_t offset = 0;
   for (std::int64_t i = 0; i < config.num_layers * directions_; ++i) {
     LayerWeights<T> w{};
     w.in = layer_input_size(config, i / directions_);
+    w.offset = offset;
+    offset += order.gates * h * (w.in + h + biases);
     w.input = arena.take<T>(w.in * order.gates * hp_);
     w.recurrent = arena.take<T>(h * order.recurrent_gates * hp_);
     if (before) w.recurrent_n = arena.take<T>(h * hp_);
     w.bias = arena.take<T>(order.columns * hp_);
-    if (phase == Phase::kTraining) {
-      w.transposed = arena.take<T>(order.recurrent_gates * hp_ * hp_);
-      if (before) w.transposed_n = arena.take<T>(hp_ * hp_);
-      w.plain_input = arena.take<T>(order.gates * h * w.in);
-    }
+    if (training) w.input_rows = arena.take<T>(order.gates * hp_ * w.in);
+    if (training) w.transposed = arena.take<T>(order.recurrent_gates * hp_ * hp_);
+    if (training && before) w.transposed_n = arena.take<T>(hp_ * hp_);
     layers_.push_back(w);
   }
   return arena.used();
 }
 
-// One layer and direction; `from` is its first parameter, the result that of the next.
+// One layer and direction; `weight_ih` is its first parameter.
 template <class T>
-const T* Weights<T>::pack_layer(const LayerWeights<T>& w, const T* from) const {
-  const auto writable = [](const T* p) { return const_cast<T*>(p); };  // our own memory, until now
+void Weights<T>::pack_layer(const LayerWeights<T>& w, const T* weight_ih) const {
   const GateOrder& order = gate_order(config);
   const std::int64_t h = config.hidden_size, lanes = lanes_, hp = hp_;
-  const T* weight_ih = from;
   const T* weight_hh = weight_ih + order.gates * h * w.in;
+  const T* weight_hn = weight_hh + 2 * h * h;
   const T* bias_ih = weight_hh + order.gates * h * h;
-  const T* bias_hh = bias_ih + (config.bias == Bias::kNone ? 0 : order.gates * h);
+  const T* bias_hh = bias_ih + order.gates * h;
 
-  T* bias = writable(w.bias);
-  std::fill(bias, bias + order.columns * hp, T(0));
+  std::fill(w.bias, w.bias + order.columns * hp, T(0));
   for (int g = 0; g < order.gates; ++g) {
-    T* input_bias = bias + order.input_column[g] * hp;
-    T* recurrent_bias = bias + order.recurrent_column[g] * hp;
+    T* input_bias = w.bias + order.input_column[g] * hp;
+    T* recurrent_bias = w.bias + order.recurrent_column[g] * hp;
     for (std::int64_t j = 0; j < h; ++j) {
       if (config.bias != Bias::kNone) input_bias[j] += bias_ih[g * h + j];
       if (config.bias == Bias::kDouble) recurrent_bias[j] += bias_hh[g * h + j];
@@ -107,23 +106,23 @@ const T* Weights<T>::pack_layer(const LayerWeights<T>& w, const T* from) const {
   }
   // About a nanosecond an element; worth a second thread from some 30 us on.
   const std::int64_t elements = order.gates * h * (w.in + 2 * h);
-  const T* weight_hn = weight_hh + 2 * h * h;
   on_team(Together::kApart, elements > 30000 ? num_threads() : 1, [&](int index, int count) {
     for (std::int64_t b = index; b < hp / lanes; b += count) {
       for (int g = 0; g < order.gates; ++g) {
-        pack_rows(writable(w.input) + order.input_column[g] * hp * w.in, weight_ih + g * h * w.in, 1, h, w.in, lanes,
-                  b);
+        const T* rows = weight_ih + g * h * w.in;
+        const std::int64_t to = order.input_column[g] * hp * w.in, unit = b * lanes;
+        const std::int64_t live = std::min(lanes, h - unit) * w.in;
+        pack_rows(w.input + to, rows, 1, h, w.in, lanes, b);
+        if (w.input_rows == nullptr) continue;
+        T* padding = std::copy_n(rows + unit * w.in, live, w.input_rows + to + unit * w.in);
+        std::fill_n(padding, lanes * w.in - live, T(0));
       }
-      pack_rows(writable(w.recurrent), weight_hh, order.recurrent_gates, h, h, lanes, b);
-      if (w.recurrent_n != nullptr) pack_rows(writable(w.recurrent_n), weight_hn, 1, h, h, lanes, b);
-      if (w.transposed != nullptr) {
-        pack_transposed(writable(w.transposed), weight_hh, order.recurrent_gates, h, hp, lanes, b);
-      }
-      if (w.transposed_n != nullptr) pack_transposed(writable(w.transposed_n), weight_hn, 1, h, hp, lanes, b);
+      pack_rows(w.recurrent, weight_hh, order.recurrent_gates, h, h, lanes, b);
+      if (w.recurrent_n != nullptr) pack_rows(w.recurrent_n, weight_hn, 1, h, h, lanes, b);
+      if (w.transposed != nullptr) pack_transposed(w.transposed, weight_hh, order.recurrent_gates, h, hp, lanes, b);
+      if (w.transposed_n != nullptr) pack_transposed(w.transposed_n, weight_hn, 1, h, hp, lanes, b);
     }
   });
-  if (w.plain_input != nullptr) std::copy_n(weight_ih, order.gates * h * w.in, writable(w.plain_input));
-  return bias_hh + (config.bias == Bias::kDouble ? order.gates * h : 0);
 }
 
 template <class T>
@@ -135,8 +134,7 @@ Weights<T>::Weights(const RnnConfig& for_config, Phase for_phase, const void* pa
   phase = for_phase;
   memory_.reserve(lay_out(nullptr));
   lay_out(memory_.span().data());
-  const T* from = static_cast<const T*>(parameters);
-  for (const LayerWeights<T>& w : layers_) from = pack_layer(w, from);
+  for (const LayerWeights<T>& w : layers_) pack_layer(w, static_cast<const T*>(parameters) + w.offset);
 }
 
 template class Weights<float>;

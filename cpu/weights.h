@@ -11,13 +11,11 @@
 namespace rondo::cpu {
 
 // How a cell's gates lie in memory. Gates are canonical (LSTM i f g o, GRU r z n); columns are those of a
-// row of gates, see kernels.h.
+// row of gates, see kernels.h: W feeds the first G of them, R those from recurrent_column[0] on.
 struct GateOrder {
-  int gates;            // G
-  int columns;          // of a row of gates in training
-  int input_columns;    // of them, fed by W: columns 0 .. input_columns - 1
-  int first_recurrent;  // the column where those fed by R (but for reset_before's n) begin
-  int recurrent_gates;  // how many: G, or 2 under reset_before
+  int gates;                // G
+  int columns;              // of a row of gates in training
+  int recurrent_gates;      // fed by R at once: G, or 2 under reset_before, whose n comes after r
   int input_column[4];      // of a gate, as fed by W
   int recurrent_column[4];  // of a gate, where the gradient of what R feeds lies
 };
@@ -27,14 +25,16 @@ std::int64_t round_up(std::int64_t n, std::int64_t multiple);
 
 template <class T>
 struct LayerWeights {
-  std::int64_t in;         // columns of W
-  const T* input;          // W, columns of the gates' row, one gate wide
-  const T* recurrent;      // R, all gates of recurrent_gates
-  const T* recurrent_n;    // R_n, reset_before
-  const T* transposed;     // R transposed, one gate wide, K = recurrent_gates * Hp; training
-  const T* transposed_n;   // R_n transposed, reset_before; training
-  const T* bias;           // [columns][Hp]
-  const T* plain_input;    // W as it was, [G*H, in]; training
+  std::int64_t in;      // columns of W
+  std::int64_t offset;  // of its first parameter in the flat array
+  T* input;             // W, columns of the gates' row, one gate wide
+  T* recurrent;         // R, all gates of recurrent_gates
+  T* recurrent_n;       // R_n, reset_before
+  T* bias;              // [columns][Hp]
+  // For training only.
+  T* input_rows;    // W row by row, [G * Hp, in] in the order of the gates' row, zero where H is padded
+  T* transposed;    // R transposed, one gate wide, K = recurrent_gates * Hp
+  T* transposed_n;  // R_n transposed, reset_before
 };
 
 template <class T>
@@ -47,7 +47,7 @@ class Weights final : public Packed {
 
  private:
   std::size_t lay_out(std::byte* memory);  // the bytes it takes; without memory only those
-  const T* pack_layer(const LayerWeights<T>& w, const T* from) const;
+  void pack_layer(const LayerWeights<T>& w, const T* from) const;
 
   int directions_;
   std::int64_t lanes_, hp_;

@@ -19,9 +19,10 @@
 namespace {
 std::atomic<bool> counting{false};
 std::atomic<int> allocations{0}, locks{0};
+thread_local bool in_blas = false;
 
 [[maybe_unused]] void count(std::atomic<int>& calls) {
-  if (counting.load(std::memory_order_relaxed)) ++calls;
+  if (counting.load(std::memory_order_relaxed) && !in_blas) ++calls;
 }
 }  // namespace
 
@@ -59,6 +60,14 @@ int pthread_mutex_lock(pthread_mutex_t* mutex) {
       reinterpret_cast<int (*)(pthread_mutex_t*)>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
   count(locks);
   return next(mutex);
+}
+// What a BLAS does inside is its own: some kernels of OpenBLAS allocate at every call.
+void cblas_sgemm(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float* a,
+                 int lda, const float* b, int ldb, float beta, float* c, int ldc) {
+  static const auto next = reinterpret_cast<decltype(&cblas_sgemm)>(dlsym(RTLD_NEXT, "cblas_sgemm"));
+  in_blas = true;
+  next(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  in_blas = false;
 }
 }
 #endif
@@ -133,8 +142,8 @@ TEST_P(Allocation, APlannedForwardOfOneStepNeitherAllocatesNorLocks) {
   }
 }
 
-// Only the BLAS library may allocate in a longer pass, and OpenBLAS does so at its first call alone.
-TEST_P(Allocation, TrainingOverASequenceAllocatesNothingOnceWarm) {
+// In a longer pass only the BLAS library may allocate.
+TEST_P(Allocation, TrainingOverASequenceAllocatesNothing) {
   RnnConfig config = valid_config(GetParam());
   config.num_layers = 2;
   config.direction = Direction::kBidirectional;
