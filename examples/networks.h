@@ -15,11 +15,13 @@ namespace examples {
 enum class NetworkKind { kDense, kSimpleRnn, kLstm, kGru };
 std::string to_string(NetworkKind kind);  // "dense net", "SimpleRNN", "LSTM", "GRU"
 
+// Epochs, batch and rate: of 10, 15, 25 by 32, 64 by 1e-3, 2e-3, 4e-3 what did best, in the mean of all four
+// networks, on the daily temperatures without their last year, which is the test.
 struct NetworkOptions {
   std::int64_t hidden = 24;
-  int epochs = 20;
+  int epochs = 25;
   std::int64_t batch = 64;
-  double rate = 2e-3;    // falls to zero along a half cosine
+  double rate = 4e-3;    // falls to zero along a half cosine
   double dropout = 0.1;  // on the inputs of the recurrent networks
   double clip = 1;
   rondo::DeviceChoice device;
