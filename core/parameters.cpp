@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 #include "core/philox.h"
 #include "core/validate.h"
@@ -10,26 +11,10 @@
 namespace rondo {
 namespace {
 
-// Calls visit(name, shape) for each parameter in order.
-template <class Visit>
-void for_each_parameter(const RnnConfig& c, Visit&& visit) {
-  const std::int64_t gh = num_gates(c.cell) * c.hidden_size;
-  for (std::int64_t l = 0; l < c.num_layers; ++l) {
-    for (int d = 0; d < num_directions(c); ++d) {
-      const std::string suffix = "_l" + std::to_string(l) + (d == 1 ? "_reverse" : "");
-      visit("weight_ih" + suffix, Shape{gh, layer_input_size(c, l)});
-      visit("weight_hh" + suffix, Shape{gh, c.hidden_size});
-      if (c.bias != Bias::kNone) visit("bias_ih" + suffix, Shape{gh});
-      if (c.bias == Bias::kDouble) visit("bias_hh" + suffix, Shape{gh});
-    }
-  }
-}
-
 // Uniform and normal numbers, each a function of (seed, parameter, index).
 class Random {
  public:
-  Random(std::uint64_t seed, std::uint32_t parameter)
-      : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}, parameter_(parameter) {}
+  Random(std::uint64_t seed, std::uint32_t parameter) : seed_(seed), parameter_(parameter) {}
   double uniform() {  // [0, 1), 53 bits
     const auto bits = next();
     return static_cast<double>((std::uint64_t{bits[0]} << 32 | bits[1]) >> 11) * 0x1p-53;
@@ -41,102 +26,99 @@ class Random {
 
  private:
   std::array<std::uint32_t, 4> next() {
+    const auto low = [](std::uint64_t word) { return static_cast<std::uint32_t>(word); };
     const std::uint64_t i = index_++;
     // The last word keeps these apart from dropout masks of the same seed.
-    return philox4x32({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32), parameter_, 0x80000000u},
-                      key_);
+    return philox4x32({low(i), low(i >> 32), parameter_, 0x80000000u}, {low(seed_), low(seed_ >> 32)});
   }
-  std::array<std::uint32_t, 2> key_;
+  std::uint64_t seed_, index_ = 0;
   std::uint32_t parameter_;
-  std::uint64_t index_ = 0;
 };
 
 // Orthonormal columns [rows, columns], rows >= columns: Gram-Schmidt of normal columns, twice for accuracy.
 // It is the Q of a QR decomposition whose R has a positive diagonal, hence uniform over all such matrices.
 std::vector<double> orthogonal(std::int64_t rows, std::int64_t columns, Random random) {
   std::vector<double> q(static_cast<std::size_t>(rows * columns));  // column by column
-  const auto column = [&](std::int64_t j) { return q.data() + j * rows; };
+  const auto dot = [&](const double* u, const double* v) { return std::inner_product(u, u + rows, v, 0.0); };
   for (std::int64_t j = 0; j < columns; ++j) {
-    double* v = column(j);
+    double* v = q.data() + j * rows;
     for (std::int64_t i = 0; i < rows; ++i) v[i] = random.normal();
-    for (int pass = 0; pass < 2; ++pass) {
-      for (std::int64_t k = 0; k < j; ++k) {
-        const double* u = column(k);
-        double dot = 0;
-        for (std::int64_t i = 0; i < rows; ++i) dot += u[i] * v[i];
-        for (std::int64_t i = 0; i < rows; ++i) v[i] -= dot * u[i];
-      }
+    for (std::int64_t k = 0; k < 2 * j; ++k) {
+      const double* u = q.data() + k % j * rows;
+      const double along = dot(u, v);
+      for (std::int64_t i = 0; i < rows; ++i) v[i] -= along * u[i];
     }
-    double norm = 0;
-    for (std::int64_t i = 0; i < rows; ++i) norm += v[i] * v[i];
-    norm = std::sqrt(norm);
+    const double norm = std::sqrt(dot(v, v));
     for (std::int64_t i = 0; i < rows; ++i) v[i] /= norm;
   }
   return q;
 }
 
 template <class T>
-void fill_uniform(T* to, std::int64_t count, double limit, Random random) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<T>((2 * random.uniform() - 1) * limit);
+void fill_uniform(std::span<T> to, double limit, Random random) {
+  for (T& value : to) value = static_cast<T>((2 * random.uniform() - 1) * limit);
 }
 
 template <class T>
-void fill_keras(const RnnConfig& c, const std::string& name, const Shape& shape, T* to, Random random) {
-  const std::int64_t h = c.hidden_size;
-  if (name.rfind("weight_ih", 0) == 0) {
-    const double fans = static_cast<double>(shape[0] + shape[1]);
-    fill_uniform(to, shape.count(), std::sqrt(6 / fans), random);
-  } else if (name.rfind("weight_hh", 0) == 0) {
-    const std::vector<double> q = orthogonal(shape[0], h, random);
-    for (std::int64_t i = 0; i < shape[0]; ++i) {
-      for (std::int64_t j = 0; j < h; ++j) to[i * h + j] = static_cast<T>(q[static_cast<std::size_t>(j * shape[0] + i)]);
-    }
+void fill_keras(const RnnConfig& c, const ParameterInfo& parameter, std::span<T> to, Random random) {
+  const std::int64_t rows = parameter.shape[0], h = c.hidden_size;
+  if (parameter.name.starts_with("weight_ih")) {
+    fill_uniform(to, std::sqrt(6 / static_cast<double>(rows + parameter.shape[1])), random);
+  } else if (parameter.name.starts_with("weight_hh")) {
+    const std::vector<double> q = orthogonal(rows, h, random);
+    for (std::int64_t i = 0; i < rows * h; ++i) to[i] = static_cast<T>(q[i % h * rows + i / h]);
   } else {
-    const bool forget = c.cell == Cell::kLstm && name.rfind("bias_ih", 0) == 0;
-    for (std::int64_t i = 0; i < shape[0]; ++i) to[i] = T(forget && i / h == 1 ? 1 : 0);
+    const bool forget = c.cell == Cell::kLstm && parameter.name.starts_with("bias_ih");
+    for (std::int64_t i = 0; i < rows; ++i) to[i] = T(forget && i / h == 1 ? 1 : 0);
   }
 }
 
 template <class T>
 void fill(const RnnConfig& c, Initializer how, std::uint64_t seed, T* to) {
   std::uint32_t index = 0;
-  for_each_parameter(c, [&](const std::string& name, const Shape& shape) {
+  for (const ParameterInfo& parameter : parameter_layout(c)) {
     const Random random(seed, index++);
+    const std::span part(to + parameter.offset, static_cast<std::size_t>(parameter.shape.count()));
     if (how == Initializer::kPyTorch) {
-      fill_uniform(to, shape.count(), 1 / std::sqrt(static_cast<double>(c.hidden_size)), random);
+      fill_uniform(part, 1 / std::sqrt(static_cast<double>(c.hidden_size)), random);
     } else {
-      fill_keras(c, name, shape, to, random);
+      fill_keras(c, parameter, part, random);
     }
-    to += shape.count();
-  });
+  }
 }
 
 }  // namespace
 
-std::vector<ParameterInfo> parameter_layout(const RnnConfig& config) {
-  validate_config(config);
+std::vector<ParameterInfo> parameter_layout(const RnnConfig& c) {
+  validate_config(c);
+  const std::int64_t gh = num_gates(c.cell) * c.hidden_size;
   std::vector<ParameterInfo> layout;
   std::int64_t offset = 0;
-  for_each_parameter(config, [&](const std::string& name, const Shape& shape) {
+  const auto add = [&](const std::string& name, const Shape& shape) {
     layout.push_back({name, shape, offset});
     offset += shape.count();
-  });
+  };
+  for (std::int64_t l = 0; l < c.num_layers; ++l) {
+    for (int d = 0; d < num_directions(c); ++d) {
+      const std::string suffix = "_l" + std::to_string(l) + (d == 1 ? "_reverse" : "");
+      add("weight_ih" + suffix, {gh, layer_input_size(c, l)});
+      add("weight_hh" + suffix, {gh, c.hidden_size});
+      if (c.bias != Bias::kNone) add("bias_ih" + suffix, {gh});
+      if (c.bias == Bias::kDouble) add("bias_hh" + suffix, {gh});
+    }
+  }
   return layout;
 }
 
-std::int64_t parameter_count(const RnnConfig& config) {
-  validate_config(config);
-  const std::int64_t biases = config.bias == Bias::kNone ? 0 : (config.bias == Bias::kSingle ? 1 : 2);
-  const std::int64_t gh = num_gates(config.cell) * config.hidden_size;
-  const auto layer = [&](std::int64_t l) {
-    return num_directions(config) * gh * (layer_input_size(config, l) + config.hidden_size + biases);
-  };
-  const std::int64_t count = layer(0) + (config.num_layers - 1) * layer(1);
-  return count;
+std::int64_t parameter_count(const RnnConfig& c) {
+  validate_config(c);
+  const std::int64_t inner = c.hidden_size + static_cast<std::int64_t>(c.bias);  // kNone, kSingle, kDouble
+  const std::int64_t inputs = c.input_size + (c.num_layers - 1) * layer_input_size(c, 1);
+  return num_directions(c) * num_gates(c.cell) * c.hidden_size * (inputs + c.num_layers * inner);
 }
 
 void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed, TensorView parameters) {
-  validate_parameters("initialize", "parameters", config, {}, parameters);
+  validate_parameters("initialize", config, {}, parameters);
   if (config.dtype == DType::kF32) {
     fill(config, how, seed, static_cast<float*>(parameters.data));
   } else {

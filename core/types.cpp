@@ -2,15 +2,25 @@
 #include "rondo/types.h"
 
 namespace rondo {
+namespace {
 
-int num_gates(Cell cell) {
-  switch (cell) {
-    case Cell::kLstm: return 4;
-    case Cell::kGru: return 3;
-    case Cell::kSimpleRnn: break;
-  }
-  return 1;
+// What belongs to an enumerator; `other` for a value that is none, before a check refuses it.
+template <class E, class T, std::size_t N>
+T pick(const T (&each)[N], E value, T other) {
+  const auto i = static_cast<std::size_t>(value);
+  return i < N ? each[i] : other;
 }
+
+constexpr int kGates[] = {1, 4, 3};
+constexpr int kBytes[] = {4, 8, 4, 8};
+constexpr const char* kCells[] = {"rnn", "lstm", "gru"};
+constexpr const char* kDTypes[] = {"f32", "f64", "i32", "i64"};
+constexpr const char* kDirections[] = {"forward", "reverse", "bidirectional"};
+constexpr const char* kMerges[] = {"concat", "sum", "mul", "ave", "none"};
+
+}  // namespace
+
+int num_gates(Cell cell) { return pick(kGates, cell, 1); }
 
 int num_directions(const RnnConfig& config) { return config.direction == Direction::kBidirectional ? 2 : 1; }
 
@@ -20,51 +30,15 @@ std::int64_t output_size(const RnnConfig& config) {
 
 std::int64_t layer_input_size(const RnnConfig& config, std::int64_t layer) {
   if (layer == 0) return config.input_size;
-  const bool side_by_side = config.merge == Merge::kConcat || config.merge == Merge::kNone;
-  return side_by_side ? num_directions(config) * config.hidden_size : config.hidden_size;
+  return config.merge == Merge::kNone ? num_directions(config) * config.hidden_size : output_size(config);
 }
 
-std::int64_t element_bytes(DType dtype) { return dtype == DType::kF32 || dtype == DType::kI32 ? 4 : 8; }
+std::int64_t element_bytes(DType dtype) { return pick(kBytes, dtype, 8); }
 
-std::string to_string(Cell cell) {
-  switch (cell) {
-    case Cell::kLstm: return "lstm";
-    case Cell::kGru: return "gru";
-    case Cell::kSimpleRnn: break;
-  }
-  return "rnn";
-}
-
-std::string to_string(DType dtype) {
-  switch (dtype) {
-    case DType::kF32: return "f32";
-    case DType::kF64: return "f64";
-    case DType::kI32: return "i32";
-    case DType::kI64: break;
-  }
-  return "i64";
-}
-
-std::string to_string(Direction direction) {
-  switch (direction) {
-    case Direction::kForward: return "forward";
-    case Direction::kReverse: return "reverse";
-    case Direction::kBidirectional: break;
-  }
-  return "bidirectional";
-}
-
-std::string to_string(Merge merge) {
-  switch (merge) {
-    case Merge::kConcat: return "concat";
-    case Merge::kSum: return "sum";
-    case Merge::kMul: return "mul";
-    case Merge::kAve: return "ave";
-    case Merge::kNone: break;
-  }
-  return "none";
-}
-
+std::string to_string(Cell cell) { return pick(kCells, cell, "unknown"); }
+std::string to_string(DType dtype) { return pick(kDTypes, dtype, "unknown"); }
+std::string to_string(Direction direction) { return pick(kDirections, direction, "unknown"); }
+std::string to_string(Merge merge) { return pick(kMerges, merge, "unknown"); }
 std::string to_string(Phase phase) { return phase == Phase::kTraining ? "training" : "inference"; }
 
 std::string to_string(const RnnConfig& c) {

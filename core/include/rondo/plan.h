@@ -116,7 +116,6 @@ class RONDO_API Plan {
  private:
   RnnConfig config_;
   PlanOptions options_;
-  std::uint64_t number_;  // of this plan in the process, for the tapes it records
   std::shared_ptr<BackendPlan> impl_;  // shared with the tapes that await backward
 };
 
