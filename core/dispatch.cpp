@@ -9,9 +9,11 @@ namespace {
 
 std::string in_time_units(double us) {
   char text[32];
-  const bool milliseconds = us >= 1e4;
-  std::snprintf(text, sizeof text, us < 10 || milliseconds ? "%.1f %s" : "%.0f %s", milliseconds ? us / 1e3 : us,
-                milliseconds ? "ms" : "us");
+  if (us >= 1e4) {
+    std::snprintf(text, sizeof text, "%.1f ms", us / 1e3);
+  } else {
+    std::snprintf(text, sizeof text, us < 10 ? "%.1f us" : "%.0f us", us);
+  }
   return text;
 }
 
@@ -28,27 +30,27 @@ std::string described(const Candidate& candidate) {
 const Calibration& published_calibration() {
   // CPU: 80 to 100 GFLOP/s and about 100 GB/s from the second-level cache a core. GPU: 40 to 100 us a cuDNN
   // call, 3 to 12 us a step of its standard algorithm, 5 to 10 us and 50 GB/s (PCIe 5, pinned) a copy, and
-  // half of the f32 rate of an H100's data sheet (67 TFLOP/s). Midpoints, in DeviceCost's order.
+  // half of the f32 rate of an H100's data sheet (67 TFLOP/s). Midpoints, in the order of DeviceCost.
   static const Calibration published{
-      .cpu = {0.5, 0.05, 9e4, 1e5, 0, 0}, .cuda = {70, 7, 3.3e7, 3e6, 7.5, 5e4}, .origin = "published figures"};
+      {0.5, 0.05, 9e4, 1e5, 0, 0}, {70, 7, 3.3e7, 3e6, 7.5, 5e4}, "published figures"};
   return published;
 }
 
 double predict_us(const Request& r, const DeviceCost& cost, int threads) {
   const RnnConfig& c = r.config;
-  const double gates = num_gates(c.cell), h = static_cast<double>(c.hidden_size);
-  const double n = static_cast<double>(r.max_n), t = static_cast<double>(r.max_t);
-  const double layers = static_cast<double>(c.num_layers), bytes = static_cast<double>(element_bytes(c.dtype));
+  // Doubles, since products of sizes may pass 64 bits.
+  const auto n = static_cast<double>(r.max_n), t = static_cast<double>(r.max_t);
+  const auto h = static_cast<double>(c.hidden_size), layers = static_cast<double>(c.num_layers);
+  const auto inputs = static_cast<double>(c.input_size), inner = static_cast<double>(layer_input_size(c, 1));
   const double cores = std::max(1, threads);
   // A backward step costs two products of the forward step's size.
   const double calls = r.phase == Phase::kTraining ? 2 : 1, passes = r.phase == Phase::kTraining ? 3 : 1;
   const double rate = cost.flops_per_us * cores / (c.dtype == DType::kF64 ? 2 : 1);
-  const double step = std::max({cost.step_floor_us, 2 * gates * h * h * n / rate,
-                                gates * h * h * bytes / (cost.weight_bytes_per_us * cores)});
+  const double column = num_gates(c.cell) * h, bytes = column * h * (c.dtype == DType::kF64 ? 8 : 4);
+  const double step =
+      std::max({cost.step_floor_us, 2 * column * h * n / rate, bytes / (cost.weight_bytes_per_us * cores)});
   // From the second layer on all are alike.
-  const double inputs = static_cast<double>(layer_input_size(c, 0)) +
-                        (layers - 1) * static_cast<double>(layer_input_size(c, 1));
-  const double products = 2 * gates * h * inputs * t * n / rate;
+  const double products = 2 * column * (inputs + (layers - 1) * inner) * t * n / rate;
   return cost.fixed_us * calls + passes * num_directions(c) * (layers * t * step + products);
 }
 

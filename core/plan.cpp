@@ -36,9 +36,6 @@ Plan::Plan(const RnnConfig& config, const PlanOptions& options) : config_(config
   if (!support.ok) throw DeviceError(to_string(device) + ": " + support.reason);
   impl_ = backend.make_plan(request);
 }
-Plan::~Plan() = default;
-Plan::Plan(Plan&&) noexcept = default;
-Plan& Plan::operator=(Plan&&) noexcept = default;
 
 std::size_t Plan::workspace_bytes() const { return impl_->workspace_bytes(); }
 std::size_t Plan::tape_bytes() const { return impl_->tape_bytes(); }

@@ -10,29 +10,21 @@ namespace {
 
 constexpr const char* kNoCuda = "this build of rondo has no CUDA backend";
 
-struct Registry {
-  std::once_flag builtin;
-  std::mutex mutex;
-  std::vector<std::unique_ptr<Backend>> backends;
-};
-Registry& registry() {
-  static Registry* const made = new Registry;  // plans may outlive static destruction
-  return *made;
+// Never freed: plans may outlive static destruction.
+std::vector<Backend*>& registered() {
+  static auto* const all = new std::vector<Backend*>;
+  return *all;
 }
 
 }  // namespace
 
-void register_backend(std::unique_ptr<Backend> backend) {
-  const std::lock_guard lock(registry().mutex);
-  registry().backends.push_back(std::move(backend));
-}
+// During the call_once below.
+void register_backend(std::unique_ptr<Backend> backend) { registered().push_back(backend.release()); }
 
 std::vector<Backend*> backends() {
-  std::call_once(registry().builtin, register_builtin_backends);
-  const std::lock_guard lock(registry().mutex);
-  std::vector<Backend*> all;
-  for (const auto& backend : registry().backends) all.push_back(backend.get());
-  return all;
+  static std::once_flag once;
+  std::call_once(once, register_builtin_backends);
+  return registered();
 }
 
 Backend& backend_of(Device device) {

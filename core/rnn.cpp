@@ -35,18 +35,16 @@ struct Rnn::Impl {
   DeviceChoice forced;
   std::vector<ParameterInfo> layout = parameter_layout(config);
   Tensor parameters{config.dtype, {parameter_count(config)}}, gradients{config.dtype, parameters.shape()};
-  Device home{};
+  Device home;
   std::string reason;        // for home; empty: not planned yet
   bool changed = true;       // parameters, since they were packed
   PackedWeights weights[2];  // by phase
   std::vector<Plan> plans;   // the latest last
   AlignedMemory workspace;
 
-  Impl(const RnnConfig& c, DeviceChoice asked) : config(c), forced(asked ? asked : device_from_environment()) {
-    if (forced) {
-      backend_of(*forced);  // a device that is missing is better known now
-      home = *forced;
-    }
+  Impl(const RnnConfig& c, DeviceChoice asked)
+      : config(c), forced(asked ? asked : device_from_environment()), home(forced.value_or(Device())) {
+    if (forced) backend_of(home);  // a device that is missing is better known now
     rondo::initialize(config, Initializer::kPyTorch, 0, parameters);
   }
   bool lstm() const { return config.cell == Cell::kLstm; }
@@ -129,8 +127,6 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   const RnnConfig& c = m.config;
   const auto [t, n] = validate_sequence(c, x, o);
   Plan& plan = m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, t, n);
-  const PackedWeights& weights = m.packed(plan);
-
   ForwardResult result;
   const Shape y = c.outputs == Outputs::kLast ? Shape{n, output_size(c)} : m.sequence(t, n, output_size(c));
   result.y = Tensor(c.dtype, y);
@@ -150,7 +146,7 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   args.dropout = o.dropout;
   args.tape = o.tape;
   args.workspace = m.workspace.span();
-  plan.forward(weights, args);
+  plan.forward(m.packed(plan), args);
   if (state == nullptr) return result;
   // Only now: an error leaves the state as it was.
   if (state->h_.absent()) m.make_states(n, o.state->h_, o.state->c_);
@@ -163,12 +159,10 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
 
 BackwardResult Rnn::backward(Tape& tape, const BackwardOptions& o) {
   Impl& m = *impl_;
-  const auto its_plan =
-      std::find_if(m.plans.begin(), m.plans.end(), [&](const Plan& p) { return p.recorded(tape); });
-  const bool known = its_plan != m.plans.end();
-  Plan& plan = known ? *its_plan : m.plan_for(Phase::kTraining, 1, 1);  // whose backward says what is wrong
-  const PackedWeights& weights = m.packed(plan);
-
+  const auto its = [&](const Plan& p) { return p.recorded(tape); };
+  const auto at = std::find_if(m.plans.begin(), m.plans.end(), its);
+  const bool known = at != m.plans.end();
+  Plan& plan = known ? *at : m.plan_for(Phase::kTraining, 1, 1);  // whose backward says what is wrong
   BackwardResult result;
   const Shape x = tape.x_shape();
   if (known && o.want_dx) result.dx = Tensor(m.config.dtype, x);
@@ -183,7 +177,7 @@ BackwardResult Rnn::backward(Tape& tape, const BackwardOptions& o) {
   args.dc0 = result.dc0;
   args.dparameters = m.gradients;
   args.workspace = m.workspace.span();
-  plan.backward(weights, tape, args);
+  plan.backward(m.packed(plan), tape, args);
   return result;
 }
 

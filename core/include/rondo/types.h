@@ -78,12 +78,17 @@ struct RnnConfig {
   bool operator==(const RnnConfig&) const = default;
 };
 
-// Sizes that follow from a configuration.
-RONDO_API int num_gates(Cell cell);                                         // G: LSTM 4, GRU 3, SimpleRNN 1
-RONDO_API int num_directions(const RnnConfig& config);                      // D
-RONDO_API std::int64_t output_size(const RnnConfig& config);                // O: D*H under kConcat, else H
-RONDO_API std::int64_t layer_input_size(const RnnConfig& config, std::int64_t layer);
-RONDO_API std::int64_t element_bytes(DType dtype);
+// Sizes that follow from a configuration: G, D, O (D*H under kConcat, else H), what a layer reads.
+inline int num_gates(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
+inline int num_directions(const RnnConfig& c) { return c.direction == Direction::kBidirectional ? 2 : 1; }
+inline std::int64_t output_size(const RnnConfig& c) {
+  return c.merge == Merge::kConcat ? num_directions(c) * c.hidden_size : c.hidden_size;
+}
+inline std::int64_t layer_input_size(const RnnConfig& c, std::int64_t layer) {
+  if (layer == 0) return c.input_size;
+  return c.merge == Merge::kNone ? num_directions(c) * c.hidden_size : output_size(c);
+}
+inline std::int64_t element_bytes(DType t) { return t == DType::kF32 || t == DType::kI32 ? 4 : 8; }
 
 // Names as in messages and in the command lines: "lstm", "f32", "batch-major".
 RONDO_API std::string to_string(Cell);
