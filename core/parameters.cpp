@@ -1,6 +1,7 @@
 // Names, shapes and offsets of the canonical parameters, and their initialisers.
 #include "rondo/parameters.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -12,33 +13,28 @@ namespace rondo {
 namespace {
 
 // Uniform and normal numbers, each a function of (seed, parameter, index).
-class Random {
- public:
-  Random(std::uint64_t seed, std::uint32_t parameter) : seed_(seed), parameter_(parameter) {}
+struct Random {
+  std::uint64_t seed;
+  std::uint32_t parameter;
+  std::uint64_t index = 0;
+
   double uniform() {  // [0, 1), 53 bits
-    const auto bits = next();
+    const auto low = [](std::uint64_t word) { return static_cast<std::uint32_t>(word); };
+    const std::uint64_t i = index++;
+    // The last word keeps these apart from dropout masks of the same seed.
+    const auto bits = philox4x32({low(i), low(i >> 32), parameter, 1u << 31}, {low(seed), low(seed >> 32)});
     return static_cast<double>((std::uint64_t{bits[0]} << 32 | bits[1]) >> 11) * 0x1p-53;
   }
   double normal() {  // Box and Muller 1958
     const double u = 1 - uniform(), v = uniform();
     return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
   }
-
- private:
-  std::array<std::uint32_t, 4> next() {
-    const auto low = [](std::uint64_t word) { return static_cast<std::uint32_t>(word); };
-    const std::uint64_t i = index_++;
-    // The last word keeps these apart from dropout masks of the same seed.
-    return philox4x32({low(i), low(i >> 32), parameter_, 0x80000000u}, {low(seed_), low(seed_ >> 32)});
-  }
-  std::uint64_t seed_, index_ = 0;
-  std::uint32_t parameter_;
 };
 
 // Orthonormal columns [rows, columns], rows >= columns: Gram-Schmidt of normal columns, twice for accuracy.
 // It is the Q of a QR decomposition whose R has a positive diagonal, hence uniform over all such matrices.
-std::vector<double> orthogonal(std::int64_t rows, std::int64_t columns, Random random) {
-  std::vector<double> q(static_cast<std::size_t>(rows * columns));  // column by column
+void fill_orthogonal(std::vector<double>& matrix, std::int64_t rows, std::int64_t columns, Random random) {
+  std::vector<double> q(matrix.size());  // column by column
   const auto dot = [&](const double* u, const double* v) { return std::inner_product(u, u + rows, v, 0.0); };
   for (std::int64_t j = 0; j < columns; ++j) {
     double* v = q.data() + j * rows;
@@ -49,42 +45,28 @@ std::vector<double> orthogonal(std::int64_t rows, std::int64_t columns, Random r
       for (std::int64_t i = 0; i < rows; ++i) v[i] -= along * u[i];
     }
     const double norm = std::sqrt(dot(v, v));
-    for (std::int64_t i = 0; i < rows; ++i) v[i] /= norm;
-  }
-  return q;
-}
-
-template <class T>
-void fill_uniform(std::span<T> to, double limit, Random random) {
-  for (T& value : to) value = static_cast<T>((2 * random.uniform() - 1) * limit);
-}
-
-template <class T>
-void fill_keras(const RnnConfig& c, const ParameterInfo& parameter, std::span<T> to, Random random) {
-  const std::int64_t rows = parameter.shape[0], h = c.hidden_size;
-  if (parameter.name.starts_with("weight_ih")) {
-    fill_uniform(to, std::sqrt(6 / static_cast<double>(rows + parameter.shape[1])), random);
-  } else if (parameter.name.starts_with("weight_hh")) {
-    const std::vector<double> q = orthogonal(rows, h, random);
-    for (std::int64_t i = 0; i < rows * h; ++i) to[i] = static_cast<T>(q[i % h * rows + i / h]);
-  } else {
-    const bool forget = c.cell == Cell::kLstm && parameter.name.starts_with("bias_ih");
-    for (std::int64_t i = 0; i < rows; ++i) to[i] = T(forget && i / h == 1 ? 1 : 0);
-  }
-}
-
-template <class T>
-void fill(const RnnConfig& c, Initializer how, std::uint64_t seed, T* to) {
-  std::uint32_t index = 0;
-  for (const ParameterInfo& parameter : parameter_layout(c)) {
-    const Random random(seed, index++);
-    const std::span part(to + parameter.offset, static_cast<std::size_t>(parameter.shape.count()));
-    if (how == Initializer::kPyTorch) {
-      fill_uniform(part, 1 / std::sqrt(static_cast<double>(c.hidden_size)), random);
-    } else {
-      fill_keras(c, parameter, part, random);
+    for (std::int64_t i = 0; i < rows; ++i) {
+      v[i] /= norm;
+      matrix[i * columns + j] = v[i];
     }
   }
+}
+
+std::vector<double> draw(const RnnConfig& c, const ParameterInfo& parameter, Initializer how, Random random) {
+  const Shape& shape = parameter.shape;
+  std::vector<double> values(static_cast<std::size_t>(shape.count()));
+  const bool keras = how == Initializer::kKeras;
+  if (keras && parameter.name.starts_with("weight_hh")) {
+    fill_orthogonal(values, shape[0], shape[1], random);
+  } else if (keras && parameter.name.starts_with("bias")) {
+    const bool forgets = c.cell == Cell::kLstm && parameter.name.starts_with("bias_ih");
+    if (forgets) std::fill_n(values.begin() + c.hidden_size, c.hidden_size, 1);
+  } else {
+    const double fans = static_cast<double>(shape[0] + shape[1]), h = static_cast<double>(c.hidden_size);
+    const double limit = keras ? std::sqrt(6 / fans) : 1 / std::sqrt(h);
+    for (double& value : values) value = (2 * random.uniform() - 1) * limit;
+  }
+  return values;
 }
 
 }  // namespace
@@ -119,10 +101,14 @@ std::int64_t parameter_count(const RnnConfig& c) {
 
 void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed, TensorView parameters) {
   validate_parameters("initialize", config, {}, parameters);
-  if (config.dtype == DType::kF32) {
-    fill(config, how, seed, static_cast<float*>(parameters.data));
-  } else {
-    fill(config, how, seed, static_cast<double*>(parameters.data));
+  std::uint32_t index = 0;
+  for (const ParameterInfo& parameter : parameter_layout(config)) {
+    const std::vector<double> values = draw(config, parameter, how, {seed, index++});
+    if (config.dtype == DType::kF32) {
+      std::copy(values.begin(), values.end(), static_cast<float*>(parameters.data) + parameter.offset);
+    } else {
+      std::copy(values.begin(), values.end(), static_cast<double*>(parameters.data) + parameter.offset);
+    }
   }
 }
 

@@ -73,7 +73,12 @@ struct Rnn::Impl {
       std::rotate(at.base() - 1, at.base(), plans.end());
       return plans.back();
     }
-    if (reason.empty()) choose_home(phase, t, n);
+    if (reason.empty()) {
+      const Choice choice = plan_device({config, phase, t, n, {}, true}, forced);
+      home = choice.device;
+      reason = choice.reason;
+      if (log_enabled()) log_line(message(config, ", ", phase, ": ", reason));
+    }
     Plan plan(config, {phase, t, n, home});
     workspace.reserve(plan.workspace_bytes());
     if (plans.size() >= kMostPlans) {
@@ -81,12 +86,6 @@ struct Rnn::Impl {
       if (idle != plans.end()) plans.erase(idle);
     }
     return plans.emplace_back(std::move(plan));
-  }
-  void choose_home(Phase phase, std::int64_t t, std::int64_t n) {
-    const Choice choice = plan_device({config, phase, t, n, {}, true}, forced);
-    home = choice.device;
-    reason = choice.reason;
-    if (log_enabled()) log_line(message(config, ", ", phase, ": ", reason));
   }
   const PackedWeights& packed(const Plan& plan) {
     if (std::exchange(changed, false)) weights[0] = weights[1] = {};
@@ -128,29 +127,20 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   const auto [t, n] = validate_sequence(c, x, o);
   Plan& plan = m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, t, n);
   ForwardResult result;
-  const Shape y = c.outputs == Outputs::kLast ? Shape{n, output_size(c)} : m.sequence(t, n, output_size(c));
-  result.y = Tensor(c.dtype, y);
-  if (c.merge == Merge::kNone && num_directions(c) == 2) result.y_reverse = Tensor(c.dtype, y);
-  m.make_states(n, result.h_n, result.c_n);
+  auto& [y, y_reverse, h_n, c_n] = result;
+  const std::int64_t width = output_size(c);
+  y = Tensor(c.dtype, c.outputs == Outputs::kLast ? Shape{n, width} : m.sequence(t, n, width));
+  if (c.merge == Merge::kNone && num_directions(c) == 2) y_reverse = Tensor(c.dtype, y.shape());
+  m.make_states(n, h_n, c_n);
 
   const State* state = o.state;
-  ForwardArgs args;
-  args.x = x;
-  args.h0 = state != nullptr ? state->h() : o.h0;
-  args.c0 = state != nullptr ? state->c() : o.c0;
-  args.lengths = o.lengths;
-  args.y = result.y;
-  args.y_reverse = result.y_reverse;
-  args.h_n = result.h_n;
-  args.c_n = result.c_n;
-  args.dropout = o.dropout;
-  args.tape = o.tape;
-  args.workspace = m.workspace.span();
-  plan.forward(m.packed(plan), args);
+  const ConstTensorView h0 = state != nullptr ? state->h() : o.h0, c0 = state != nullptr ? state->c() : o.c0;
+  plan.forward(m.packed(plan),
+               {x, h0, c0, o.lengths, y, y_reverse, h_n, c_n, o.dropout, o.tape, m.workspace.span()});
   if (state == nullptr) return result;
   // Only now: an error leaves the state as it was.
   if (state->h_.absent()) m.make_states(n, o.state->h_, o.state->c_);
-  for (const auto& [from, to] : {std::pair{&result.h_n, &o.state->h_}, {&result.c_n, &o.state->c_}}) {
+  for (const auto& [from, to] : {std::pair{&h_n, &o.state->h_}, {&c_n, &o.state->c_}}) {
     if (from->absent()) continue;
     std::memcpy(to->view().data, from->view().data, from->shape().count() * element_bytes(c.dtype));
   }
@@ -164,20 +154,12 @@ BackwardResult Rnn::backward(Tape& tape, const BackwardOptions& o) {
   const bool known = at != m.plans.end();
   Plan& plan = known ? *at : m.plan_for(Phase::kTraining, 1, 1);  // whose backward says what is wrong
   BackwardResult result;
+  auto& [dx, dh0, dc0] = result;
   const Shape x = tape.x_shape();
-  if (known && o.want_dx) result.dx = Tensor(m.config.dtype, x);
-  if (known) m.make_states(x[m.time_major() ? 1 : 0], result.dh0, result.dc0);
-  BackwardArgs args;
-  args.dy = o.dy;
-  args.dy_reverse = o.dy_reverse;
-  args.dh_n = o.dh_n;
-  args.dc_n = o.dc_n;
-  args.dx = result.dx;
-  args.dh0 = result.dh0;
-  args.dc0 = result.dc0;
-  args.dparameters = m.gradients;
-  args.workspace = m.workspace.span();
-  plan.backward(m.packed(plan), tape, args);
+  if (known && o.want_dx) dx = Tensor(m.config.dtype, x);
+  if (known) m.make_states(x[m.time_major() ? 1 : 0], dh0, dc0);
+  plan.backward(m.packed(plan), tape,
+                {o.dy, o.dy_reverse, o.dh_n, o.dc_n, dx, dh0, dc0, m.gradients, m.workspace.span()});
   return result;
 }
 

@@ -36,20 +36,18 @@ bool logs_to_stderr() {
   return on;
 }
 
-int count_cpus() {
-  cpu_set_t set;
-  const double affinity = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  // What the cgroup's quota pays for, rounded up; the text is "max" instead of a number when there is none.
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  double quota = 0, period = 0;
-  const bool limited = file >> quota >> period && period > 0;
-  return std::max(1, static_cast<int>(limited ? std::min(affinity, std::ceil(quota / period)) : affinity));
-}
-
 }  // namespace
 
 int available_cpus() {
-  static const int cpus = count_cpus();
+  static const int cpus = [] {
+    cpu_set_t set;
+    const double affinity = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    // What the cgroup's quota pays for, rounded up; the text says "max" when there is none.
+    std::ifstream file("/sys/fs/cgroup/cpu.max");
+    double quota = 0, period = 0;
+    const bool limited = file >> quota >> period && period > 0;
+    return std::max(1, static_cast<int>(limited ? std::min(affinity, std::ceil(quota / period)) : affinity));
+  }();
   return cpus;
 }
 

@@ -29,20 +29,20 @@ std::string to_string(const Form& form) {
   return all + "]";
 }
 
-std::span<const std::byte> bytes_of(const ConstTensorView& view) {
-  const std::int64_t bytes = view.shape.count() * element_bytes(view.dtype);
-  return {static_cast<const std::byte*>(view.data), static_cast<std::size_t>(bytes)};
-}
-
 // Memory that a call reads or writes. What is written shares nothing with any other, but that it may be the
 // very same array as the one named may_be.
 enum class Use : std::uint8_t { kRead, kWritten };
 struct Block {
   const char* name;
-  std::span<const std::byte> bytes;
+  const std::byte *begin, *end;
   Use use;
-  const char* may_be = "";
+  const char* may_be;
 };
+
+Block block_of(const char* name, const ConstTensorView& view, Use use, const char* may_be = nullptr) {
+  const auto* begin = static_cast<const std::byte*>(view.data);
+  return {name, begin, begin + view.shape.count() * element_bytes(view.dtype), use, may_be};
+}
 
 // The arguments of one call. Each is checked as it is named, also against those that were named before.
 class Call {
@@ -87,10 +87,10 @@ class Call {
   }
   // Arrays that may be absent, and memory.
   void read(const char* name, const ConstTensorView& view, const Form& form) {
-    if (present(name, view, form)) add({name, bytes_of(view), Use::kRead});
+    if (present(name, view, form)) add(block_of(name, view, Use::kRead));
   }
-  void write(const char* name, const ConstTensorView& view, const Form& form, const char* may_be = "") {
-    if (present(name, view, form)) add({name, bytes_of(view), Use::kWritten, may_be});
+  void write(const char* name, const ConstTensorView& view, const Form& form, const char* may_be = nullptr) {
+    if (present(name, view, form)) add(block_of(name, view, Use::kWritten, may_be));
   }
   void lengths(const ConstTensorView& view) {
     if (view.absent()) return;
@@ -103,13 +103,13 @@ class Call {
       const bool fits = length >= 0 && length <= sizes_.t;
       expect(fits, "lengths[", r, "] is ", length, ", expected 0 to T=", sizes_.t);
     }
-    add({"lengths", bytes_of(view), Use::kRead});
+    add(block_of("lengths", view, Use::kRead));
   }
   void memory(const char* name, std::span<const std::byte> memory, std::size_t bytes) {
     expect(memory.size() >= bytes, name, " has ", memory.size(), " bytes, expected at least ", bytes);
     const bool aligned = bytes == 0 || reinterpret_cast<std::uintptr_t>(memory.data()) % 64 == 0;
     expect(aligned, name, " is not aligned, expected a multiple of 64 bytes");
-    add({name, memory, Use::kWritten});
+    add({name, memory.data(), memory.data() + memory.size(), Use::kWritten, nullptr});
   }
 
  private:
@@ -141,14 +141,13 @@ class Call {
     expect(view.data != nullptr || view.shape.count() == 0, name, " ", view.shape, " has no data");
   }
   void add(const Block& block) {
-    if (block.bytes.empty()) return;
-    const std::byte *begin = block.bytes.data(), *end = begin + block.bytes.size();
+    if (block.begin == block.end) return;
     for (const Block& other : std::span(blocks_).first(count_)) {
-      const std::byte *other_begin = other.bytes.data(), *other_end = other_begin + other.bytes.size();
-      const bool fine = begin >= other_end || other_begin >= end ||
-                        (block.use == Use::kRead && other.use == Use::kRead) ||
-                        (begin == other_begin && block.may_be == std::string_view(other.name));
-      expect(fine, block.name, " overlaps ", other.name, ", expected separate memory");
+      const bool apart = block.begin >= other.end || other.begin >= block.end;
+      const bool reads = block.use == Use::kRead && other.use == Use::kRead;
+      const bool allowed = block.begin == other.begin && block.may_be != nullptr &&
+                           std::string_view(other.name) == block.may_be;
+      expect(apart || reads || allowed, block.name, " overlaps ", other.name, ", expected separate memory");
     }
     blocks_[count_++] = block;
   }
@@ -161,27 +160,25 @@ class Call {
   std::size_t count_ = 0;
 };
 
-// form_of(i): of mask i.
-template <class FormOf>
-void check_masks(const Call& call, const char* name, std::span<const ConstTensorView> masks,
-                 std::int64_t count, FormOf&& form_of) {
-  const bool right = masks.empty() || std::ssize(masks) == count;
-  call.expect(right, name, " has ", masks.size(), " views, expected none or ", count);
-  for (std::int64_t i = 0; const ConstTensorView& mask : masks) call.check(name, mask, form_of(i++));
-}
-
 void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const DropoutArgs& drop) {
   const std::int64_t pairs = c.num_layers * num_directions(c);
   const Size groups{"Gm", c.gate_masks == GateMasks::kPerGate ? num_gates(c.cell) : 1}, rows{"N", n};
-  check_masks(call, "dropout.input_masks", drop.input_masks, pairs, [&](std::int64_t i) {
+  const Size width{"W", layer_input_size(c, 1)};
+  const bool once = c.layer_masks == LayerMasks::kPerSequence;
+  using Masks = std::span<const ConstTensorView>;
+  const auto each = [&](const char* name, Masks masks, std::int64_t count, auto&& form_of) {
+    const bool right = masks.empty() || std::ssize(masks) == count;
+    call.expect(right, name, " has ", masks.size(), " views, expected none or ", count);
+    for (std::int64_t i = 0; const ConstTensorView& mask : masks) call.check(name, mask, form_of(i++));
+  };
+  each("dropout.input_masks", drop.input_masks, pairs, [&](std::int64_t i) {
     return Form{{groups, rows, {"in", layer_input_size(c, i / num_directions(c))}}};
   });
-  check_masks(call, "dropout.recurrent_masks", drop.recurrent_masks, pairs, [&](std::int64_t) {
+  each("dropout.recurrent_masks", drop.recurrent_masks, pairs, [&](std::int64_t) {
     return Form{{groups, rows, {"H", c.hidden_size}}};
   });
-  check_masks(call, "dropout.layer_masks", drop.layer_masks, c.num_layers - 1, [&](std::int64_t) {
-    const Size width{"W", layer_input_size(c, 1)};
-    return c.layer_masks == LayerMasks::kPerSequence ? Form{{rows, width}} : call.sequence(width);
+  each("dropout.layer_masks", drop.layer_masks, c.num_layers - 1, [&](std::int64_t) {
+    return once ? Form{{rows, width}} : call.sequence(width);
   });
 }
 
