@@ -14,10 +14,9 @@ struct Size {
   const char* letters = nullptr;
   std::int64_t value = kAny;
 };
-// What an array has to be.
+// The sizes that an array has to have: those with letters.
 struct Form {
-  Size sizes[3];                  // those without letters do not count
-  const char* refusal = nullptr;  // why there must be none
+  Size sizes[3];
 };
 
 std::string to_string(const Form& form) {
@@ -29,20 +28,14 @@ std::string to_string(const Form& form) {
   return all + "]";
 }
 
-// Memory that a call reads or writes. What is written shares nothing with any other, but that it may be the
-// very same array as the one named may_be.
+// What is written shares no memory with any other argument, but that it may be the one named may_be.
 enum class Use : std::uint8_t { kRead, kWritten };
-struct Block {
+struct Argument {
   const char* name;
-  const std::byte *begin, *end;
-  Use use;
-  const char* may_be;
+  const ConstTensorView& view;
+  Use use = Use::kRead;
+  const char* may_be = nullptr;
 };
-
-Block block_of(const char* name, const ConstTensorView& view, Use use, const char* may_be = nullptr) {
-  const auto* begin = static_cast<const std::byte*>(view.data);
-  return {name, begin, begin + view.shape.count() * element_bytes(view.dtype), use, may_be};
-}
 
 // The arguments of one call. Each is checked as it is named, also against those that were named before.
 class Call {
@@ -54,57 +47,51 @@ class Call {
     require(ok, name_, ": ", parts...);
   }
 
-  Form state() const {
-    const std::int64_t count = config_.num_layers * num_directions(config_);
-    return {{{"L*D", count}, {"N", sizes_.n}, {"H", config_.hidden_size}}};
-  }
-  Form cell_state() const {
-    Form form = state();
-    if (config_.cell != Cell::kLstm) form.refusal = "only an LSTM has it";
-    return form;
-  }
   Form sequence(Size width) const {
     const Size t{"T", sizes_.t}, n{"N", sizes_.n};
     return config_.layout == Layout::kTimeMajor ? Form{{t, n, width}} : Form{{n, t, width}};
   }
   Form input() const { return sequence({"I", config_.input_size}); }
-  Form output() const {
+  Form parameters() const { return {{{"parameter_count", parameter_count(config_)}}}; }
+  void check(const Argument& a, const Form& form) const { check(a, form, config_.dtype, device_); }
+
+  // Each of these may be absent.
+  void array(const Argument& a, const Form& form) {
+    if (a.view.absent()) return;
+    check(a, form);
+    add(a);
+  }
+  void states(const Argument& h, const Argument& c) {
+    const std::int64_t count = config_.num_layers * num_directions(config_);
+    const Form form{{{"L*D", count}, {"N", sizes_.n}, {"H", config_.hidden_size}}};
+    expect_none_unless(config_.cell == Cell::kLstm, c, "only an LSTM has it");
+    array(h, form);
+    array(c, form);
+  }
+  void outputs(const Argument& y, const Argument& reverse) {
     const std::int64_t width = output_size(config_);
     const Size o{width == config_.hidden_size ? "H" : "2*H", width};
-    return config_.outputs == Outputs::kLast ? Form{{{"N", sizes_.n}, o}} : sequence(o);
-  }
-  Form reverse_output() const {
-    Form form = output();
+    const Form form = config_.outputs == Outputs::kLast ? Form{{{"N", sizes_.n}, o}} : sequence(o);
     const bool apart = config_.merge == Merge::kNone && num_directions(config_) == 2;
-    if (!apart) form.refusal = "only a bidirectional network with Merge::kNone has it";
-    return form;
-  }
-  Form parameters() const { return {{{"parameter_count", parameter_count(config_)}}}; }
-
-  // An array that must be there, of this form.
-  void check(const char* name, const ConstTensorView& view, const Form& form) const {
-    check(name, view, form, config_.dtype, device_);
-  }
-  // Arrays that may be absent, and memory.
-  void read(const char* name, const ConstTensorView& view, const Form& form) {
-    if (present(name, view, form)) add(block_of(name, view, Use::kRead));
-  }
-  void write(const char* name, const ConstTensorView& view, const Form& form, const char* may_be = nullptr) {
-    if (present(name, view, form)) add(block_of(name, view, Use::kWritten, may_be));
+    expect_none_unless(apart, reverse, "only a bidirectional network with Merge::kNone has it");
+    array(y, form);
+    array(reverse, form);
   }
   void lengths(const ConstTensorView& view) {
     if (view.absent()) return;
     const bool narrow = view.dtype == DType::kI32;
     expect(narrow || view.dtype == DType::kI64, "lengths is ", view.dtype, ", expected i32 or i64");
-    check("lengths", view, {{{"N", sizes_.n}}}, view.dtype, Device{});
+    check({"lengths", view}, {{{"N", sizes_.n}}}, view.dtype, Device{});
     for (std::int64_t r = 0; r < sizes_.n; ++r) {
       const std::int64_t length = narrow ? static_cast<const std::int32_t*>(view.data)[r]
                                          : static_cast<const std::int64_t*>(view.data)[r];
       const bool fits = length >= 0 && length <= sizes_.t;
       expect(fits, "lengths[", r, "] is ", length, ", expected 0 to T=", sizes_.t);
     }
-    add(block_of("lengths", view, Use::kRead));
+    add({"lengths", view});
   }
+
+  // Writable, 64-byte aligned memory of at least so many bytes.
   void memory(const char* name, std::span<const std::byte> memory, std::size_t bytes) {
     expect(memory.size() >= bytes, name, " has ", memory.size(), " bytes, expected at least ", bytes);
     const bool aligned = bytes == 0 || reinterpret_cast<std::uintptr_t>(memory.data()) % 64 == 0;
@@ -113,32 +100,40 @@ class Call {
   }
 
  private:
-  bool present(const char* name, const ConstTensorView& view, const Form& form) const {
-    if (view.absent()) return false;
-    expect(form.refusal == nullptr, name, " was given, expected none: ", form.refusal);
-    check(name, view, form);
-    return true;
+  struct Block {
+    const char* name;
+    const std::byte *begin, *end;
+    Use use;
+    const char* may_be;
+  };
+
+  void expect_none_unless(bool allowed, const Argument& a, const char* when) const {
+    expect(allowed || a.view.absent(), a.name, " was given, expected none: ", when);
   }
-  void check(const char* name, const ConstTensorView& view, const Form& form, DType dtype, Device on) const {
+  void check(const Argument& a, const Form& form, DType dtype, Device device) const {
+    const auto& [data, type, shape, strides, on] = a.view;
     int rank = 0;
     bool same = true;
     for (const Size& size : form.sizes) {
       if (size.letters == nullptr) break;
-      const std::int64_t got = view.shape[rank++];
+      const std::int64_t got = shape[rank++];
       same = same && (size.value == kAny ? got >= 0 : got == size.value);
     }
-    expect(same && view.shape.rank() == rank, name, " has shape ", view.shape, ", expected ", form);
-    expect(view.dtype == dtype, name, " is ", view.dtype, ", expected ", dtype);
-    expect(view.device == on, name, " lies on ", view.device, ", expected ", on);
+    expect(same && shape.rank() == rank, a.name, " has shape ", shape, ", expected ", form);
+    expect(type == dtype, a.name, " is ", type, ", expected ", dtype);
+    expect(on == device, a.name, " lies on ", on, ", expected ", device);
     for (std::int64_t stride = 1; rank-- > 0;) {
-      const std::int64_t got = view.strides[static_cast<std::size_t>(rank)], size = view.shape[rank];
-      const bool dense = size <= 1 || got == stride;
-      expect(dense, name, " has stride ", got, " in dimension ", rank, ", expected ", stride,
-             " (dense, row-major)");
+      const std::int64_t got = strides[static_cast<std::size_t>(rank)], size = shape[rank];
+      expect(size <= 1 || got == stride, a.name, " has stride ", got, " in dimension ", rank, ", expected ",
+             stride, " (dense, row-major)");
       const bool fits = !__builtin_mul_overflow(stride, size, &stride);
-      expect(fits, name, " ", view.shape, " has more elements than 64-bit sizes count");
+      expect(fits, a.name, " ", shape, " has more elements than 64-bit sizes count");
     }
-    expect(view.data != nullptr || view.shape.count() == 0, name, " ", view.shape, " has no data");
+    expect(data != nullptr || shape.count() == 0, a.name, " ", shape, " has no data");
+  }
+  void add(const Argument& a) {
+    const auto* begin = static_cast<const std::byte*>(a.view.data);
+    add({a.name, begin, begin + a.view.shape.count() * element_bytes(a.view.dtype), a.use, a.may_be});
   }
   void add(const Block& block) {
     if (block.begin == block.end) return;
@@ -169,7 +164,7 @@ void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const D
   const auto each = [&](const char* name, Masks masks, std::int64_t count, auto&& form_of) {
     const bool right = masks.empty() || std::ssize(masks) == count;
     call.expect(right, name, " has ", masks.size(), " views, expected none or ", count);
-    for (std::int64_t i = 0; const ConstTensorView& mask : masks) call.check(name, mask, form_of(i++));
+    for (std::int64_t i = 0; const ConstTensorView& mask : masks) call.check({name, mask}, form_of(i++));
   };
   each("dropout.input_masks", drop.input_masks, pairs, [&](std::int64_t i) {
     return Form{{groups, rows, {"in", layer_input_size(c, i / num_directions(c))}}};
@@ -195,8 +190,7 @@ void check_weights(const Call& call, const Plan& plan, bool training, const Pack
 void check_state(const char* name, const RnnConfig& c, std::int64_t n, const State& state) {
   Call call(name, c, {}, {kAny, n});
   const ConstTensorView cell = state.c();
-  call.read("state.h", state.h(), call.state());
-  call.read("state.c", cell, call.cell_state());
+  call.states({"state.h", state.h()}, {"state.c", cell});
   call.expect(!cell.absent() || c.cell != Cell::kLstm, "the state has no c, expected that of an LSTM");
 }
 
@@ -206,7 +200,7 @@ CallSizes sizes_of(const RnnConfig& c, const Shape& x) {
 
 CallSizes check_x(const RnnConfig& c, Device device, const ConstTensorView& x) {
   const Call call("forward", c, device);
-  call.check("x", x, call.input());
+  call.check({"x", x}, call.input());
   const CallSizes sizes = sizes_of(c, x.shape);
   call.expect(sizes.t >= 1, "x has shape ", x.shape, ", T is 0, expected at least 1");
   return sizes;
@@ -216,7 +210,7 @@ CallSizes check_x(const RnnConfig& c, Device device, const ConstTensorView& x) {
 
 void validate_parameters(const char* call, const RnnConfig& c, Device device, const ConstTensorView& view) {
   const Call checks(call, c, device);
-  checks.check("parameters", view, checks.parameters());
+  checks.check({"parameters", view}, checks.parameters());
 }
 
 CallSizes validate_sequence(const RnnConfig& c, const ConstTensorView& x, const ForwardOptions& o) {
@@ -238,14 +232,11 @@ CallSizes validate_forward(const Plan& plan, const Packed* weights, const Forwar
               ", expected at most the plan's max_t=", o.max_t, ", max_n=", o.max_n);
   const bool tapes = a.tape == nullptr || o.phase == Phase::kTraining;
   call.expect(tapes, "a tape was given, expected a plan made for Phase::kTraining");
-  call.read("x", a.x, call.input());
-  call.read("h0", a.h0, call.state());
-  call.read("c0", a.c0, call.cell_state());
+  call.array({"x", a.x}, call.input());
+  call.states({"h0", a.h0}, {"c0", a.c0});
   call.lengths(a.lengths);
-  call.write("y", a.y, call.output());
-  call.write("y_reverse", a.y_reverse, call.reverse_output());
-  call.write("h_n", a.h_n, call.state(), "h0");
-  call.write("c_n", a.c_n, call.cell_state(), "c0");
+  call.outputs({"y", a.y, Use::kWritten}, {"y_reverse", a.y_reverse, Use::kWritten});
+  call.states({"h_n", a.h_n, Use::kWritten, "h0"}, {"c_n", a.c_n, Use::kWritten, "c0"});
   call.memory("workspace", a.workspace, plan.workspace_bytes());
   check_weights(call, plan, a.tape != nullptr, weights);
   if (a.tape == nullptr) return sizes;
@@ -259,17 +250,13 @@ CallSizes validate_backward(const Plan& plan, const ForwardArgs& recorded, const
   const RnnConfig& c = plan.config();
   const CallSizes sizes = sizes_of(c, recorded.x.shape);
   Call call("backward", c, plan.options().device, sizes);
-  call.read("x", recorded.x, call.input());
-  call.read("y", recorded.y, call.output());
-  call.read("y_reverse", recorded.y_reverse, call.reverse_output());
-  call.read("dy", a.dy, call.output());
-  call.read("dy_reverse", a.dy_reverse, call.reverse_output());
-  call.read("dh_n", a.dh_n, call.state());
-  call.read("dc_n", a.dc_n, call.cell_state());
-  call.write("dx", a.dx, call.input());
-  call.write("dh0", a.dh0, call.state(), "dh_n");
-  call.write("dc0", a.dc0, call.cell_state(), "dc_n");
-  call.write("dparameters", a.dparameters, call.parameters());
+  call.array({"x", recorded.x}, call.input());
+  call.outputs({"y", recorded.y}, {"y_reverse", recorded.y_reverse});
+  call.outputs({"dy", a.dy}, {"dy_reverse", a.dy_reverse});
+  call.states({"dh_n", a.dh_n}, {"dc_n", a.dc_n});
+  call.array({"dx", a.dx, Use::kWritten}, call.input());
+  call.states({"dh0", a.dh0, Use::kWritten, "dh_n"}, {"dc0", a.dc0, Use::kWritten, "dc_n"});
+  call.array({"dparameters", a.dparameters, Use::kWritten}, call.parameters());
   call.memory("workspace", a.workspace, plan.workspace_bytes());
   call.memory("tape", tape, plan.tape_bytes());
   return sizes;
@@ -290,7 +277,7 @@ void validate_step(const RnnConfig& c, const ConstTensorView& x, const State& st
   const ConstTensorView h = state.h();
   call.expect(!h.absent(), "the state is empty, expected one from make_state");
   check_state("step", c, h.shape[1], state);
-  call.check("x_t", x, {{{"N", h.shape[1]}, {"I", c.input_size}}});
+  call.check({"x_t", x}, {{{"N", h.shape[1]}, {"I", c.input_size}}});
 }
 
 void validate_row(std::int64_t row, std::int64_t rows) {
