@@ -76,12 +76,7 @@ Choice choose_device(const Request& request, std::span<const Candidate> candidat
     const DeviceCost& cost = cpu ? calibration.cpu : calibration.cuda;
     candidate.copies_us = cpu ? 0 : predict_copies_us(request, cost);
     candidate.predicted_us = predict_us(request, cost, cpu ? cpu_threads : 1) + candidate.copies_us;
-    if (forced && device != *forced) continue;
-    const Support& support = candidate.support;
-    if (forced && !support.ok) {
-      throw DeviceError(to_string(device) + " was asked for and cannot be used: " + support.reason);
-    }
-    if (!support.ok) continue;
+    if (!candidate.support.ok || (forced && device != *forced)) continue;
     ++able;
     if (best == nullptr || candidate.predicted_us < best->predicted_us) best = &candidate;
   }
@@ -90,8 +85,8 @@ Choice choose_device(const Request& request, std::span<const Candidate> candidat
     if (&candidate != best) others += "; " + described(candidate);
   }
   if (best == nullptr) {
-    const std::string none = "no device can run this";
-    throw DeviceError((forced ? to_string(*forced) + " was asked for and does not exist" : none) + others);
+    const std::string asked = forced ? to_string(*forced) + " was asked for and is missing or unfit" : "";
+    throw DeviceError((forced ? asked : "no device can run this") + others);
   }
   const char* why = forced      ? ", which was asked for"
                     : able == 1 ? ", the only device that can run this"
