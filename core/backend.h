@@ -5,13 +5,6 @@
 // code only, which core/stack.h composes.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "rondo/plan.h"
 
 namespace rondo {

@@ -1,26 +1,21 @@
 // The size heuristic: which device runs a request, and why. A pure function of its arguments.
 #pragma once
 
-#include <span>
-#include <string>
-#include <vector>
-
 #include "core/backend.h"
 
 namespace rondo {
 
 // Coefficients of the cost model  time = fixed + T * L * D * step + whole-sequence products + copies.
 struct DeviceCost {
-  double fixed_us;              // one call, launch or hand-over included
-  double step_floor_us;         // the least time of one step of one layer and direction
-  double flops_per_us;          // of products, all threads
-  double weight_bytes_per_us;   // re-reading the recurrent weights at each step
-  double copy_fixed_us;         // one transfer between host and device, 0 where there is none
+  double fixed_us;             // one call, launch or hand-over included
+  double step_floor_us;        // the least time of one step of one layer and direction
+  double flops_per_us;         // of products, a thread
+  double weight_bytes_per_us;  // re-reading the recurrent weights at each step, a thread
+  double copy_fixed_us;        // one transfer between host and device, 0 where there is none
   double copy_bytes_per_us;
 };
 struct Calibration {
-  DeviceCost cpu;   // one thread
-  DeviceCost cuda;
+  DeviceCost cpu, cuda;
   std::string origin;  // "published figures", or when and where it was measured
 };
 // Built-in coefficients, from published figures; no measurement of this machine.

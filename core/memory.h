@@ -1,11 +1,9 @@
 // A growing block of 64-byte aligned host memory, not initialised.
 #pragma once
 
-#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <span>
-#include <string>
 
 #include "rondo/error.h"
 

@@ -1,14 +1,21 @@
 // Level two: validate, then hand to the backend's plan.
 #include "rondo/plan.h"
 
-#include <atomic>
-#include <utility>
-
-#include "core/backend.h"
-#include "core/tape.h"
+#include "core/memory.h"
 #include "core/validate.h"
 
 namespace rondo {
+
+// What a Tape holds between a forward pass and its backward.
+struct Tape::Record {
+  bool owns = true;  // of `owned`, which grows; else `memory` is the caller's
+  AlignedMemory owned;
+  std::span<std::byte> memory;
+  std::weak_ptr<const void> plan;         // the one that recorded it
+  std::shared_ptr<const void> awaited;    // the same, until backward
+  std::shared_ptr<const Packed> weights;  // null: nothing is recorded
+  ForwardArgs forward;                    // x, y and y_reverse are read in backward
+};
 
 Tape::Tape() : record_(std::make_unique<Record>()) {}
 Tape::Tape(std::span<std::byte> memory) : Tape() {
@@ -18,84 +25,66 @@ Tape::Tape(std::span<std::byte> memory) : Tape() {
 Tape::~Tape() = default;
 Tape::Tape(Tape&&) noexcept = default;
 Tape& Tape::operator=(Tape&&) noexcept = default;
-Shape Tape::x_shape() const { return record_ && record_->recorded ? record_->forward.x.shape : Shape(); }
+Shape Tape::x_shape() const { return record_ && record_->weights ? record_->forward.x.shape : Shape(); }
 
-namespace {
-
-std::unique_ptr<BackendPlan> make_backend_plan(const RnnConfig& config, const PlanOptions& options) {
+Plan::Plan(const RnnConfig& config, const PlanOptions& options) : config_(config), options_(options) {
   validate_plan(config, options);
-  Backend& backend = backend_of(options.device);
-  const Request request{config, options.phase, options.max_t, options.max_n, options.device,
-                        options.device.kind != Device::Kind::kCpu};
+  const auto& [phase, max_t, max_n, device] = options;
+  Backend& backend = backend_of(device);
+  const Request request{config, phase, max_t, max_n, device, device.kind != Device::Kind::kCpu};
   const Support support = backend.supports(request);
-  if (!support.ok) throw DeviceError(to_string(options.device) + ": " + support.reason);
-  return backend.make_plan(request);
+  if (!support.ok) throw DeviceError(to_string(device) + ": " + support.reason);
+  impl_ = backend.make_plan(request);
 }
-
-std::uint64_t next_number() {
-  static std::atomic<std::uint64_t> last{0};
-  return ++last;
-}
-
-}  // namespace
-
-Plan::Plan(const RnnConfig& config, const PlanOptions& options)
-    : config_(config), options_(options), number_(next_number()), impl_(make_backend_plan(config, options)) {}
-Plan::~Plan() = default;
-Plan::Plan(Plan&&) noexcept = default;
-Plan& Plan::operator=(Plan&&) noexcept = default;
 
 std::size_t Plan::workspace_bytes() const { return impl_->workspace_bytes(); }
 std::size_t Plan::tape_bytes() const { return impl_->tape_bytes(); }
 std::string Plan::path() const { return impl_->path(); }
 
 PackedWeights Plan::pack(ConstTensorView parameters) const {
-  validate_parameters("pack", "parameters", config_, options_.device, parameters);
-  PackedWeights weights;
-  std::shared_ptr<Packed> packed = impl_->pack(parameters.data);
+  validate_parameters("pack", config_, options_.device, parameters);
+  std::unique_ptr<Packed> packed = impl_->pack(parameters.data);
   packed->device = options_.device;
+  PackedWeights weights;
   weights.packed_ = std::move(packed);
   return weights;
 }
 
 void Plan::forward(const PackedWeights& weights, const ForwardArgs& args) {
-  const CallSizes sizes = validate_forward(config_, options_, workspace_bytes(), args);
-  validate_weights("forward", config_, options_.device,
-                   args.tape == nullptr ? Phase::kInference : Phase::kTraining, weights.packed_.get());
-  if (args.tape == nullptr) return impl_->forward(*weights.packed_, {args, sizes.t, sizes.n, nullptr});
-  validate_tape({args.tape->record_ != nullptr, true, false, true, true});
+  const Packed* packed = weights.packed_.get();
+  if (args.tape == nullptr) {
+    const auto [t, n] = validate_forward(*this, packed, args, nullptr);
+    return impl_->forward(*packed, {args, t, n, nullptr});
+  }
+  validate_tape({.exists = args.tape->record_ != nullptr});
   Tape::Record& record = *args.tape->record_;
-  record.recorded = record.used = false;
+  const auto [t, n] = validate_forward(*this, packed, args, record.owns ? nullptr : &record.memory);
+  record.weights.reset();  // a pass that fails leaves an empty tape
   if (record.owns) {
     record.owned.reserve(tape_bytes());
     record.memory = record.owned.span();
   }
-  validate_memory("forward", "tape", record.memory, tape_bytes());
-  validate_tape_apart("forward", record.memory, args);
-  impl_->forward(*weights.packed_, {args, sizes.t, sizes.n, record.memory.data()});
-  record.recorded = true;
-  record.plan = number_;
-  record.awaited = impl_;
+  impl_->forward(*packed, {args, t, n, record.memory.data()});
+  record.plan = record.awaited = impl_;
   record.weights = weights.packed_;
-  record.t = sizes.t;
-  record.n = sizes.n;
   record.forward = args;
 }
 
 bool Plan::recorded(const Tape& tape) const {
-  return tape.record_ && tape.record_->recorded && tape.record_->plan == number_;
+  return tape.record_ && tape.record_->weights && tape.record_->plan.lock() == impl_;
 }
 bool Plan::awaits_backward() const { return impl_.use_count() > 1; }
 
 void Plan::backward(const PackedWeights& weights, Tape& tape, const BackwardArgs& args) {
-  validate_tape({tape.record_ != nullptr, true, false, true, true});
-  Tape::Record& record = *tape.record_;
-  validate_tape({true, record.recorded, record.used, record.plan == number_, record.weights == weights.packed_});
-  validate_tape_apart("backward", record.memory, args);
-  validate_backward(config_, options_.device, {record.t, record.n}, workspace_bytes(), record.forward, args);
-  record.used = true;
-  record.awaited.reset();
-  impl_->backward(*record.weights, {args, record.forward, record.t, record.n, record.memory.data()});
+  validate_tape({.exists = tape.record_ != nullptr});
+  Tape::Record& r = *tape.record_;
+  validate_tape({.recorded = r.weights != nullptr,
+                 .unused = r.awaited != nullptr,
+                 .same_plan = recorded(tape),
+                 .same_weights = r.weights == weights.packed_});
+  const auto [t, n] = validate_backward(*this, r.forward, args, r.memory);
+  r.awaited.reset();
+  impl_->backward(*r.weights, {args, r.forward, t, n, r.memory.data()});
 }
 
 }  // namespace rondo

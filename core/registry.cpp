@@ -2,42 +2,29 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "core/backend.h"
 #include "core/dispatch.h"
 #include "core/validate.h"
 
 namespace rondo {
 namespace {
 
-struct Registry {
-  std::mutex mutex;
-  std::vector<std::unique_ptr<Backend>> backends;
-};
-Registry& registry() {
-  static Registry* const made = new Registry;  // plans may outlive static destruction
-  return *made;
-}
-
-void register_builtin_once() {
-  static std::once_flag once;
-  std::call_once(once, register_builtin_backends);
-}
-
 constexpr const char* kNoCuda = "this build of rondo has no CUDA backend";
+
+// Never freed: plans may outlive static destruction.
+std::vector<Backend*>& registered() {
+  static auto* const all = new std::vector<Backend*>;
+  return *all;
+}
 
 }  // namespace
 
-void register_backend(std::unique_ptr<Backend> backend) {
-  const std::lock_guard lock(registry().mutex);
-  registry().backends.push_back(std::move(backend));
-}
+// During the call_once below.
+void register_backend(std::unique_ptr<Backend> backend) { registered().push_back(backend.release()); }
 
 std::vector<Backend*> backends() {
-  register_builtin_once();
-  const std::lock_guard lock(registry().mutex);
-  std::vector<Backend*> all;
-  for (const auto& backend : registry().backends) all.push_back(backend.get());
-  return all;
+  static std::once_flag once;
+  std::call_once(once, register_builtin_backends);
+  return registered();
 }
 
 Backend& backend_of(Device device) {
@@ -74,24 +61,21 @@ DeviceChoice device_from_environment() {
   return text == nullptr || *text == '\0' ? std::nullopt : parse_device_text("RONDO_DEVICE", text);
 }
 
-Support supports(const RnnConfig& config, Phase phase, Device device) {
+Support supports(const RnnConfig& config, Phase phase, Device device) try {
   validate_config(config);
-  try {
-    return backend_of(device).supports({config, phase, 1, 1, device, true});
-  } catch (const DeviceError& error) {
-    return {false, error.what()};
-  }
+  return backend_of(device).supports({config, phase, 1, 1, device, true});
+} catch (const DeviceError& error) {
+  return {false, error.what()};
 }
 
 Choice plan_device(const Request& request, DeviceChoice forced) {
   std::vector<Candidate> candidates;
   for (const DeviceInfo& info : list_devices()) {
+    Candidate& candidate = candidates.emplace_back(Candidate{info, {info.usable, info.reason}});
     Request there = request;
     there.device = info.device;
     there.data_on_host = info.device.kind != Device::Kind::kCpu;
-    Candidate candidate{info, {info.usable, info.reason}};
     if (info.usable) candidate.support = backend_of(info.device).supports(there);
-    candidates.push_back(std::move(candidate));
   }
   return choose_device(request, candidates, forced, published_calibration(), num_threads());
 }

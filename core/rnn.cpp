@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
-#include <vector>
 
 #include "core/dispatch.h"
 #include "core/memory.h"
@@ -23,99 +23,76 @@ void State::reset_row(std::int64_t row) {
     const Shape& shape = all->shape();
     validate_row(row, shape[1]);
     const std::int64_t bytes = shape[2] * element_bytes(all->dtype());
-    auto* data = static_cast<std::byte*>(all->view().data);
-    for (std::int64_t i = 0; i < shape[0]; ++i) std::fill_n(data + (i * shape[1] + row) * bytes, bytes, std::byte{0});
+    auto* data = static_cast<std::byte*>(all->view().data) + row * bytes;
+    for (std::int64_t i = 0; i < shape[0]; ++i) std::fill_n(data + i * shape[1] * bytes, bytes, std::byte{0});
   }
 }
-
-namespace {
-void copy(const Tensor& from, Tensor& to) {
-  const auto bytes = static_cast<std::size_t>(from.shape().count() * element_bytes(from.dtype()));
-  std::memcpy(to.view().data, from.view().data, bytes);
-}
-}  // namespace
 
 struct Rnn::Impl {
-  Impl(const RnnConfig& c, DeviceChoice choice)
-      : config(c),
-        layout(parameter_layout(c)),
-        forced(choice ? choice : device_from_environment()),
-        parameters(c.dtype, {parameter_count(c)}),
-        gradients(c.dtype, {parameter_count(c)}) {
-    if (forced) {
-      backend_of(*forced);  // a device that is missing is better known now
-      home = *forced;
-    }
-    rondo::initialize(config, Initializer::kPyTorch, 0, parameters);
-  }
-
   static constexpr std::size_t kMostPlans = 8;
 
   RnnConfig config;
-  std::vector<ParameterInfo> layout;
   DeviceChoice forced;
-  Device home{};
-  bool planned = false;
-  std::string reason;
-  Tensor parameters, gradients;
-  bool changed = true;           // parameters, since they were packed
-  PackedWeights weights[2];      // by phase
-  std::vector<Plan> plans;       // the latest last
+  std::vector<ParameterInfo> layout = parameter_layout(config);
+  Tensor parameters{config.dtype, {parameter_count(config)}}, gradients{config.dtype, parameters.shape()};
+  Device home;
+  std::string reason;        // for home; empty: not planned yet
+  bool changed = true;       // parameters, since they were packed
+  PackedWeights weights[2];  // by phase
+  std::vector<Plan> plans;   // the latest last
   AlignedMemory workspace;
 
-  // A plan that holds t and n. The least recently used one that no tape waits for goes when there are too many.
+  Impl(const RnnConfig& c, DeviceChoice asked)
+      : config(c), forced(asked ? asked : device_from_environment()), home(forced.value_or(Device())) {
+    if (forced) backend_of(home);  // a device that is missing is better known now
+    rondo::initialize(config, Initializer::kPyTorch, 0, parameters);
+  }
+  bool lstm() const { return config.cell == Cell::kLstm; }
+  bool time_major() const { return config.layout == Layout::kTimeMajor; }
+  Shape sequence(std::int64_t t, std::int64_t n, std::int64_t width) const {
+    return time_major() ? Shape{t, n, width} : Shape{n, t, width};
+  }
+  void make_states(std::int64_t n, Tensor& h, Tensor& c) const {
+    const Shape shape{config.num_layers * num_directions(config), n, config.hidden_size};
+    h = Tensor(config.dtype, shape);
+    if (lstm()) c = Tensor(config.dtype, shape);
+  }
+  TensorView named(Tensor& all, const std::string& name) const {
+    const ParameterInfo& info = find_parameter(layout, name);
+    auto* data = static_cast<std::byte*>(all.view().data) + info.offset * element_bytes(config.dtype);
+    return {data, config.dtype, info.shape};
+  }
+
+  // A plan that holds t and n. When there are too many, the least recently used goes that no tape waits for.
   Plan& plan_for(Phase phase, std::int64_t t, std::int64_t n) {
     const auto fits = [&](const Plan& p) {
       const PlanOptions& o = p.options();
       return (o.phase == phase || o.phase == Phase::kTraining) && o.max_t >= t && o.max_n >= n;
     };
-    for (std::size_t i = plans.size(); i-- > 0;) {
-      if (!fits(plans[i])) continue;
-      std::rotate(plans.begin() + static_cast<std::ptrdiff_t>(i), plans.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                  plans.end());
+    if (const auto at = std::find_if(plans.rbegin(), plans.rend(), fits); at != plans.rend()) {
+      std::rotate(at.base() - 1, at.base(), plans.end());
       return plans.back();
     }
-    if (!planned) choose_home(phase, t, n);
-    Plan plan(config, PlanOptions{phase, t, n, home});
+    if (reason.empty()) {
+      const Choice choice = plan_device({config, phase, t, n, {}, true}, forced);
+      home = choice.device;
+      reason = choice.reason;
+      if (log_enabled()) log_line(message(config, ", ", phase, ": ", reason));
+    }
+    Plan plan(config, {phase, t, n, home});
     workspace.reserve(plan.workspace_bytes());
     if (plans.size() >= kMostPlans) {
-      const auto idle = std::find_if(plans.begin(), plans.end(), [](const Plan& p) { return !p.awaits_backward(); });
+      const auto idle = std::find_if_not(plans.begin(), plans.end(), std::mem_fn(&Plan::awaits_backward));
       if (idle != plans.end()) plans.erase(idle);
     }
     return plans.emplace_back(std::move(plan));
   }
-  Plan* plan_of(const Tape& tape) {
-    for (Plan& plan : plans) {
-      if (plan.recorded(tape)) return &plan;
-    }
-    return nullptr;
-  }
-  void choose_home(Phase phase, std::int64_t t, std::int64_t n) {
-    const Choice choice = plan_device({config, phase, t, n, {}, true}, forced);
-    home = choice.device;
-    reason = choice.reason;
-    planned = true;
-    if (log_enabled()) log_line(to_string(config) + ", " + rondo::to_string(phase) + ": " + reason);
-  }
-  const PackedWeights& packed(Plan& plan) {
+  const PackedWeights& packed(const Plan& plan) {
     if (std::exchange(changed, false)) weights[0] = weights[1] = {};
     PackedWeights& w = weights[static_cast<int>(plan.options().phase)];
     if (w.empty()) w = plan.pack(parameters);
     return w;
   }
-  TensorView named(Tensor& all, const std::string& name) {
-    const ParameterInfo& info = layout[find_parameter(layout, name)];
-    auto* data = static_cast<std::byte*>(all.view().data) + info.offset * element_bytes(config.dtype);
-    return {data, config.dtype, info.shape};
-  }
-  Tensor states(std::int64_t n) const {
-    return Tensor(config.dtype, {config.num_layers * num_directions(config), n, config.hidden_size});
-  }
-  void shape_state(State& state, std::int64_t n) const {
-    state.h_ = states(n);
-    if (lstm()) state.c_ = states(n);
-  }
-  bool lstm() const { return config.cell == Cell::kLstm; }
 };
 
 Rnn::Rnn(const RnnConfig& config, DeviceChoice device) : impl_(std::make_unique<Impl>(config, device)) {}
@@ -137,109 +114,82 @@ TensorView Rnn::parameter(const std::string& name) {
   return view;
 }
 void Rnn::parameters_changed() { impl_->changed = true; }
-void Rnn::initialize(Initializer how, std::uint64_t seed) { rondo::initialize(impl_->config, how, seed, parameters()); }
+void Rnn::initialize(Initializer how, std::uint64_t seed) {
+  rondo::initialize(config(), how, seed, parameters());
+}
 TensorView Rnn::gradients() { return impl_->gradients; }
 TensorView Rnn::gradient(const std::string& name) { return impl_->named(impl_->gradients, name); }
 void Rnn::zero_gradients() { impl_->gradients.zero(); }
 
 ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   Impl& m = *impl_;
-  const CallSizes sizes = validate_input("forward", m.config, {}, x);
-  if (o.state != nullptr) {
-    validate_one_state(o.h0, o.c0);
-    if (!o.state->h_.absent()) validate_state("forward", m.config, sizes.n, o.state->h_, o.state->c_);
-  }
-  Plan& plan = m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, sizes.t, sizes.n);
-  const PackedWeights& weights = m.packed(plan);
-
+  const RnnConfig& c = m.config;
+  const auto [t, n] = validate_sequence(c, x, o);
+  Plan& plan = m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, t, n);
   ForwardResult result;
-  const bool time_major = m.config.layout == Layout::kTimeMajor, last = m.config.outputs == Outputs::kLast;
-  const std::int64_t width = output_size(m.config), first = time_major ? sizes.t : sizes.n,
-                     second = time_major ? sizes.n : sizes.t;
-  const Shape y_shape = last ? Shape{sizes.n, width} : Shape{first, second, width};
-  result.y = Tensor(m.config.dtype, y_shape);
-  if (m.config.merge == Merge::kNone && num_directions(m.config) == 2) result.y_reverse = Tensor(m.config.dtype, y_shape);
-  result.h_n = m.states(sizes.n);
-  if (m.lstm()) result.c_n = m.states(sizes.n);
+  auto& [y, y_reverse, h_n, c_n] = result;
+  const std::int64_t width = output_size(c);
+  y = Tensor(c.dtype, c.outputs == Outputs::kLast ? Shape{n, width} : m.sequence(t, n, width));
+  if (c.merge == Merge::kNone && num_directions(c) == 2) y_reverse = Tensor(c.dtype, y.shape());
+  m.make_states(n, h_n, c_n);
 
-  ForwardArgs args;
-  args.x = x;
-  args.h0 = o.state != nullptr ? std::as_const(*o.state).h() : o.h0;
-  args.c0 = o.state != nullptr ? std::as_const(*o.state).c() : o.c0;
-  args.lengths = o.lengths;
-  args.y = result.y;
-  args.y_reverse = result.y_reverse;
-  args.h_n = result.h_n;
-  args.c_n = result.c_n;
-  args.dropout = o.dropout;
-  args.tape = o.tape;
-  args.workspace = m.workspace.span();
-  plan.forward(weights, args);
-  if (o.state != nullptr) {
-    // Only now: an error leaves the state as it was.
-    if (o.state->h_.absent()) m.shape_state(*o.state, sizes.n);
-    copy(result.h_n, o.state->h_);
-    if (m.lstm()) copy(result.c_n, o.state->c_);
+  const State* state = o.state;
+  const ConstTensorView h0 = state != nullptr ? state->h() : o.h0, c0 = state != nullptr ? state->c() : o.c0;
+  plan.forward(m.packed(plan),
+               {x, h0, c0, o.lengths, y, y_reverse, h_n, c_n, o.dropout, o.tape, m.workspace.span()});
+  if (state == nullptr) return result;
+  // Only now: an error leaves the state as it was.
+  if (state->h_.absent()) m.make_states(n, o.state->h_, o.state->c_);
+  for (const auto& [from, to] : {std::pair{&h_n, &o.state->h_}, {&c_n, &o.state->c_}}) {
+    if (from->absent()) continue;
+    std::memcpy(to->view().data, from->view().data, from->shape().count() * element_bytes(c.dtype));
   }
   return result;
 }
 
 BackwardResult Rnn::backward(Tape& tape, const BackwardOptions& o) {
   Impl& m = *impl_;
-  Plan* plan = m.plan_of(tape);
-  if (plan == nullptr) plan = &m.plan_for(Phase::kTraining, 1, 1);  // whose backward says what is wrong
-  const PackedWeights& weights = m.packed(*plan);
-
+  const auto its = [&](const Plan& p) { return p.recorded(tape); };
+  const auto at = std::find_if(m.plans.begin(), m.plans.end(), its);
+  const bool known = at != m.plans.end();
+  Plan& plan = known ? *at : m.plan_for(Phase::kTraining, 1, 1);  // whose backward says what is wrong
   BackwardResult result;
+  auto& [dx, dh0, dc0] = result;
   const Shape x = tape.x_shape();
-  const std::int64_t n = x[m.config.layout == Layout::kTimeMajor ? 1 : 0];
-  if (plan->recorded(tape)) {
-    if (o.want_dx) result.dx = Tensor(m.config.dtype, x);
-    result.dh0 = m.states(n);
-    if (m.lstm()) result.dc0 = m.states(n);
-  }
-  BackwardArgs args;
-  args.dy = o.dy;
-  args.dy_reverse = o.dy_reverse;
-  args.dh_n = o.dh_n;
-  args.dc_n = o.dc_n;
-  args.dx = result.dx;
-  args.dh0 = result.dh0;
-  args.dc0 = result.dc0;
-  args.dparameters = m.gradients;
-  args.workspace = m.workspace.span();
-  plan->backward(weights, tape, args);
+  if (known && o.want_dx) dx = Tensor(m.config.dtype, x);
+  if (known) m.make_states(x[m.time_major() ? 1 : 0], dh0, dc0);
+  plan.backward(m.packed(plan), tape,
+                {o.dy, o.dy_reverse, o.dh_n, o.dc_n, dx, dh0, dc0, m.gradients, m.workspace.span()});
   return result;
 }
 
 State Rnn::make_state(std::int64_t n) {
-  Impl& m = *impl_;
-  validate_state_rows(n);
+  validate_least("make_state", "n", n, 0);
   State state;
-  m.shape_state(state, n);
-  m.packed(m.plan_for(Phase::kInference, 1, n));
+  impl_->make_states(n, state.h_, state.c_);
+  impl_->packed(impl_->plan_for(Phase::kInference, 1, n));
   return state;
 }
 
 ConstTensorView Rnn::step(ConstTensorView x_t, State& state) {
   Impl& m = *impl_;
-  validate_step(m.config, x_t, state.h_, state.c_);
+  const RnnConfig& c = m.config;
+  validate_step(c, x_t, state);
   const std::int64_t n = x_t.shape[0];
   Plan& plan = m.plan_for(Phase::kInference, 1, n);
-  const bool time_major = m.config.layout == Layout::kTimeMajor;
   ForwardArgs args;
-  args.x = {x_t.data, x_t.dtype, time_major ? Shape{1, n, x_t.shape[1]} : Shape{n, 1, x_t.shape[1]}};
+  args.x = {x_t.data, x_t.dtype, m.sequence(1, n, c.input_size)};
   args.h0 = args.h_n = state.h_;
   args.c0 = args.c_n = state.c_;
   args.workspace = m.workspace.span();
   plan.forward(m.packed(plan), args);
-  const std::int64_t last = (m.config.num_layers - 1) * n * m.config.hidden_size * element_bytes(m.config.dtype);
-  return {static_cast<const std::byte*>(args.h_n.data) + last, m.config.dtype, Shape{n, m.config.hidden_size}};
+  const std::int64_t last = (c.num_layers - 1) * n * c.hidden_size * element_bytes(c.dtype);
+  return {static_cast<const std::byte*>(args.h_n.data) + last, c.dtype, Shape{n, c.hidden_size}};
 }
 
 std::string Rnn::explain() const {
   const Impl& m = *impl_;
-  if (!m.planned) return "not planned yet: the device is chosen at the first call";
+  if (m.reason.empty()) return "not planned yet: the device is chosen at the first call";
   return m.reason + "; path: " + (m.plans.empty() ? "" : m.plans.back().path());
 }
 

@@ -3,8 +3,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <limits>
-#include <new>
 
 #include "core/validate.h"
 
@@ -30,15 +28,15 @@ std::string to_string(const Shape& shape) {
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(shape) {
   validate_sizes("Tensor", shape, element_bytes(dtype));
   // At least one block, so that a tensor without elements is present.
-  const std::size_t bytes = static_cast<std::size_t>(shape.count() * element_bytes(dtype));
-  const std::size_t rounded = (bytes / 64 + 1) * 64;
-  data_.reset(std::aligned_alloc(64, rounded));
-  if (!data_) throw DeviceError("cpu: no memory for a tensor " + to_string(shape) + " of " + to_string(dtype));
-  std::memset(data_.get(), 0, rounded);
+  const auto blocks = static_cast<std::size_t>(shape.count() * element_bytes(dtype) / 64 + 1);
+  data_.reset(std::aligned_alloc(64, blocks * 64));
+  if (!data_) throw DeviceError(message("cpu: no memory for a tensor ", shape, " of ", dtype));
+  zero();
 }
 
 void Tensor::zero() {
-  if (!absent()) std::memset(data_.get(), 0, static_cast<std::size_t>(shape_.count() * element_bytes(dtype_)));
+  const auto bytes = static_cast<std::size_t>(shape_.count() * element_bytes(dtype_));
+  if (!absent()) std::memset(data_.get(), 0, bytes);
 }
 
 void Tensor::Free::operator()(void* p) const { std::free(p); }

@@ -1,49 +1,50 @@
 // Every check of an argument. Nothing else throws InvalidArgument; nothing is written before they pass.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "core/backend.h"
-#include "rondo/parameters.h"
+#include "rondo/rnn.h"
 
 namespace rondo {
 
+// A message out of its parts: texts, numbers, and all that has a to_string.
+inline std::string to_string(std::string text) { return text; }
+template <class... Parts>
+std::string message(const Parts&... parts) {
+  using rondo::to_string, std::to_string;
+  return (std::string() + ... + to_string(parts));
+}
+[[noreturn]] void refuse(const std::string& message);
+// For the two files of checks: InvalidArgument with the message of these parts unless ok.
+template <class... Parts>
+void require(bool ok, const Parts&... parts) {
+  if (!ok) refuse(message(parts...));
+}
+
 // validate_config.cpp: what is known before a call.
+void validate_least(const char* where, const char* name, std::int64_t value, std::int64_t least);
 void validate_config(const RnnConfig& config);
 void validate_plan(const RnnConfig& config, const PlanOptions& options);
 void validate_rank(std::size_t rank);
 void validate_sizes(const char* what, const Shape& shape, std::int64_t bytes_each);  // >= 0, and countable
 DeviceChoice parse_device_text(const char* where, const std::string& text);
-std::size_t find_parameter(const std::vector<ParameterInfo>& layout, const std::string& name);
+const ParameterInfo& find_parameter(const std::vector<ParameterInfo>& layout, const std::string& name);
 
-// validate_call.cpp: the arguments of one pass.
+// validate_call.cpp: the arguments of one call.
 struct CallSizes {
   std::int64_t t, n;
 };
-void validate_parameters(const char* call, const char* name, const RnnConfig& config, Device device,
-                         const ConstTensorView& parameters);
-CallSizes validate_input(const char* call, const RnnConfig& config, Device device, const ConstTensorView& x);
-CallSizes validate_forward(const RnnConfig& config, const PlanOptions& options, std::size_t workspace_bytes,
-                           const ForwardArgs& args);
-void validate_backward(const RnnConfig& config, Device device, CallSizes sizes, std::size_t workspace_bytes,
-                       const ForwardArgs& forward, const BackwardArgs& args);
-void validate_weights(const char* call, const RnnConfig& config, Device device, Phase phase, const Packed* weights);
-void validate_memory(const char* call, const char* name, std::span<const std::byte> memory, std::size_t bytes);
-// What is wrong with a tape, if anything.
 struct TapeFacts {
-  bool exists, recorded, used, same_plan, same_weights;
+  bool exists = true, recorded = true, unused = true, same_plan = true, same_weights = true;
 };
 void validate_tape(const TapeFacts& tape);
-// The tape's memory shares nothing with what the call reads or writes.
-void validate_tape_apart(const char* call, std::span<const std::byte> tape, const ForwardArgs& args);
-void validate_tape_apart(const char* call, std::span<const std::byte> tape, const BackwardArgs& args);
-void validate_step(const RnnConfig& config, const ConstTensorView& x_t, const ConstTensorView& h,
-                   const ConstTensorView& c);
-void validate_state(const char* call, const RnnConfig& config, std::int64_t n, const ConstTensorView& h,
-                    const ConstTensorView& c);
-void validate_one_state(const ConstTensorView& h0, const ConstTensorView& c0);
-void validate_state_rows(std::int64_t rows);
+void validate_parameters(const char* call, const RnnConfig&, Device, const ConstTensorView& parameters);
+CallSizes validate_sequence(const RnnConfig& config, const ConstTensorView& x, const ForwardOptions& options);
+// tape: the caller's memory for one; null when there is none or it has its own.
+CallSizes validate_forward(const Plan& plan, const Packed* weights, const ForwardArgs& args,
+                           const std::span<std::byte>* tape);
+CallSizes validate_backward(const Plan& plan, const ForwardArgs& recorded, const BackwardArgs& args,
+                            std::span<const std::byte> tape);
+void validate_step(const RnnConfig& config, const ConstTensorView& x_t, const State& state);
 void validate_row(std::int64_t row, std::int64_t rows);
 
 }  // namespace rondo

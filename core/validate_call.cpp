@@ -1,372 +1,287 @@
-// Checks of the arguments of one pass: shapes, types, lengths, overlaps, tapes.
-#include <array>
+// Checks of the arguments of one call: shapes, types, lengths, overlaps, tapes.
+#include <string_view>
+#include <utility>
 
 #include "core/validate.h"
 
 namespace rondo {
 namespace {
 
-[[noreturn]] void fail(const char* call, const std::string& message) {
-  throw InvalidArgument(std::string(call) + ": " + message);
-}
-
-constexpr const char* kOnlyLstm = "only an LSTM has it";
+constexpr std::int64_t kAny = -1;
 
 // A size with the letters it comes from: "L*D=2".
 struct Size {
-  const char* letters;
-  std::int64_t value;
+  const char* letters = nullptr;
+  std::int64_t value = kAny;
 };
-using Sizes = std::initializer_list<Size>;
+// The sizes that an array has to have: those with letters.
+struct Form {
+  Size sizes[3];
+};
 
-std::string to_string(Sizes sizes) {
-  std::string text = "[";
-  for (const Size& size : sizes) {
-    text += (text.size() > 1 ? ", " : "") + std::string(size.letters) + "=" + std::to_string(size.value);
+std::string to_string(const Form& form) {
+  std::string all;
+  for (const Size& size : form.sizes) {
+    if (size.letters != nullptr) all += message(all.empty() ? "[" : ", ", size.letters);
+    if (size.value != kAny) all += message("=", size.value);
   }
-  return text + "]";
+  return all + "]";
 }
 
-class Checker {
- public:
-  Checker(const char* call, const RnnConfig& config, Device device) : call_(call), config_(config), device_(device) {}
-
-  void dense(const char* name, const ConstTensorView& view, DType dtype) const {
-    if (view.dtype != dtype) {
-      fail(call_, std::string(name) + " is " + rondo::to_string(view.dtype) + ", expected " + rondo::to_string(dtype));
-    }
-    if (view.device != device_) {
-      fail(call_, std::string(name) + " lies on " + rondo::to_string(view.device) + ", expected " +
-                      rondo::to_string(device_));
-    }
-    std::int64_t stride = 1;
-    for (int i = view.shape.rank(); i-- > 0; stride *= view.shape[i]) {
-      if (view.shape[i] > 1 && view.strides[static_cast<std::size_t>(i)] != stride) {
-        fail(call_, std::string(name) + " has stride " + std::to_string(view.strides[static_cast<std::size_t>(i)]) +
-                        " in dimension " + std::to_string(i) + ", expected " + std::to_string(stride) +
-                        " (dense, row-major)");
-      }
-    }
-    if (view.data == nullptr && view.shape.count() > 0) {
-      fail(call_, std::string(name) + " " + rondo::to_string(view.shape) + " has no data");
-    }
-  }
-
-  // Absent is fine; present must be of this shape.
-  void optional(const char* name, const ConstTensorView& view, Sizes sizes) const {
-    if (!view.absent()) required(name, view, sizes);
-  }
-  void required(const char* name, const ConstTensorView& view, Sizes sizes) const {
-    bool same = view.shape.rank() == static_cast<int>(sizes.size());
-    int i = 0;
-    for (const Size& size : sizes) same = same && view.shape[i++] == size.value;
-    if (!same) {
-      fail(call_, std::string(name) + " has shape " + rondo::to_string(view.shape) + ", expected " + to_string(sizes));
-    }
-    dense(name, view, config_.dtype);
-  }
-  void state(const char* name, const ConstTensorView& view, std::int64_t n) const {
-    optional(name, view, {{"L*D", config_.num_layers * num_directions(config_)}, {"N", n}, {"H", config_.hidden_size}});
-  }
-  void none(const char* name, const ConstTensorView& view, bool allowed, const char* when) const {
-    if (!allowed && !view.absent()) fail(call_, std::string(name) + " was given, expected none: " + when);
-  }
-  // y, dy and their reverse parts.
-  void outputs(const char* name, const char* reverse_name, const ConstTensorView& y, const ConstTensorView& reverse,
-               CallSizes sizes) const {
-    const bool apart = config_.merge == Merge::kNone && config_.direction == Direction::kBidirectional;
-    none(reverse_name, reverse, apart, "only a bidirectional network with Merge::kNone has it");
-    const bool concat = config_.merge == Merge::kConcat && num_directions(config_) == 2;
-    const Size o{concat ? "2*H" : "H", output_size(config_)};
-    for (const auto& [label, view] : {std::pair{name, &y}, std::pair{reverse_name, &reverse}}) {
-      if (config_.outputs == Outputs::kLast) {
-        optional(label, *view, {{"N", sizes.n}, o});
-      } else {
-        sequence(label, *view, sizes, o);
-      }
-    }
-  }
-  void sequence(const char* name, const ConstTensorView& view, CallSizes sizes, Size width) const {
-    const Size t{"T", sizes.t}, n{"N", sizes.n};
-    if (config_.layout == Layout::kTimeMajor) {
-      optional(name, view, {t, n, width});
-    } else {
-      optional(name, view, {n, t, width});
-    }
-  }
-
- private:
-  const char* call_;
-  const RnnConfig& config_;
-  Device device_;
+// What is written shares no memory with any other argument, but that it may be the one named may_be.
+enum class Use : std::uint8_t { kRead, kWritten };
+struct Argument {
+  const char* name;
+  const ConstTensorView& view;
+  Use use = Use::kRead;
+  const char* may_be = nullptr;
 };
 
-// Arrays that must not share memory, but for the pairs that may be the same.
-class Overlaps {
+// The arguments of one call. Each is checked as it is named, also against those that were named before.
+class Call {
  public:
-  explicit Overlaps(const char* call) : call_(call) {}
-  void add(const char* name, const ConstTensorView& view, bool output, const char* may_be = nullptr) {
-    if (view.data == nullptr) return;
-    add(name, view.data, static_cast<std::size_t>(view.shape.count() * element_bytes(view.dtype)), output, may_be);
+  Call(const char* name, const RnnConfig& config, Device device, CallSizes sizes = {kAny, kAny})
+      : name_(name), config_(config), device_(device), sizes_(sizes) {}
+  template <class... Parts>
+  void expect(bool ok, const Parts&... parts) const {
+    require(ok, name_, ": ", parts...);
   }
-  void add(const char* name, const void* data, std::size_t bytes, bool output, const char* may_be = nullptr) {
-    const auto* begin = static_cast<const std::byte*>(data);
-    const Block block{name, begin, begin + bytes, output, may_be};
-    if (bytes == 0) return;
-    for (std::size_t i = 0; i < count_; ++i) {
-      const Block& other = blocks_[i];
-      if (!(block.output || other.output) || block.begin >= other.end || other.begin >= block.end) continue;
-      if (block.may_be != nullptr && std::string_view(other.name) == block.may_be && other.begin == begin) continue;
-      fail(call_, std::string(block.name) + " overlaps " + other.name + ", expected separate memory");
+
+  Form sequence(Size width) const {
+    const Size t{"T", sizes_.t}, n{"N", sizes_.n};
+    return config_.layout == Layout::kTimeMajor ? Form{{t, n, width}} : Form{{n, t, width}};
+  }
+  Form input() const { return sequence({"I", config_.input_size}); }
+  Form parameters() const { return {{{"parameter_count", parameter_count(config_)}}}; }
+  void check(const Argument& a, const Form& form) const { check(a, form, config_.dtype, device_); }
+
+  // Each of these may be absent.
+  void array(const Argument& a, const Form& form) {
+    if (a.view.absent()) return;
+    check(a, form);
+    add(a);
+  }
+  void states(const Argument& h, const Argument& c) {
+    const std::int64_t count = config_.num_layers * num_directions(config_);
+    const Form form{{{"L*D", count}, {"N", sizes_.n}, {"H", config_.hidden_size}}};
+    expect_none_unless(config_.cell == Cell::kLstm, c, "only an LSTM has it");
+    array(h, form);
+    array(c, form);
+  }
+  void outputs(const Argument& y, const Argument& reverse) {
+    const std::int64_t width = output_size(config_);
+    const Size o{width == config_.hidden_size ? "H" : "2*H", width};
+    const Form form = config_.outputs == Outputs::kLast ? Form{{{"N", sizes_.n}, o}} : sequence(o);
+    const bool apart = config_.merge == Merge::kNone && num_directions(config_) == 2;
+    expect_none_unless(apart, reverse, "only a bidirectional network with Merge::kNone has it");
+    array(y, form);
+    array(reverse, form);
+  }
+  void lengths(const ConstTensorView& view) {
+    if (view.absent()) return;
+    const bool narrow = view.dtype == DType::kI32;
+    expect(narrow || view.dtype == DType::kI64, "lengths is ", view.dtype, ", expected i32 or i64");
+    check({"lengths", view}, {{{"N", sizes_.n}}}, view.dtype, Device{});
+    for (std::int64_t r = 0; r < sizes_.n; ++r) {
+      const std::int64_t length = narrow ? static_cast<const std::int32_t*>(view.data)[r]
+                                         : static_cast<const std::int64_t*>(view.data)[r];
+      const bool fits = length >= 0 && length <= sizes_.t;
+      expect(fits, "lengths[", r, "] is ", length, ", expected 0 to T=", sizes_.t);
     }
-    if (count_ < blocks_.size()) blocks_[count_++] = block;
+    add({"lengths", view});
+  }
+
+  // Writable, 64-byte aligned memory of at least so many bytes.
+  void memory(const char* name, std::span<const std::byte> memory, std::size_t bytes) {
+    expect(memory.size() >= bytes, name, " has ", memory.size(), " bytes, expected at least ", bytes);
+    const bool aligned = bytes == 0 || reinterpret_cast<std::uintptr_t>(memory.data()) % 64 == 0;
+    expect(aligned, name, " is not aligned, expected a multiple of 64 bytes");
+    add({name, memory.data(), memory.data() + memory.size(), Use::kWritten, nullptr});
   }
 
  private:
   struct Block {
     const char* name;
     const std::byte *begin, *end;
-    bool output;
+    Use use;
     const char* may_be;
   };
-  const char* call_;
-  std::array<Block, 16> blocks_{};
+
+  void expect_none_unless(bool allowed, const Argument& a, const char* when) const {
+    expect(allowed || a.view.absent(), a.name, " was given, expected none: ", when);
+  }
+  void check(const Argument& a, const Form& form, DType dtype, Device device) const {
+    const auto& [data, type, shape, strides, on] = a.view;
+    int rank = 0;
+    bool same = true;
+    for (const Size& size : form.sizes) {
+      if (size.letters == nullptr) break;
+      const std::int64_t got = shape[rank++];
+      same = same && (size.value == kAny ? got >= 0 : got == size.value);
+    }
+    expect(same && shape.rank() == rank, a.name, " has shape ", shape, ", expected ", form);
+    expect(type == dtype, a.name, " is ", type, ", expected ", dtype);
+    expect(on == device, a.name, " lies on ", on, ", expected ", device);
+    for (std::int64_t stride = 1; rank-- > 0;) {
+      const std::int64_t got = strides[static_cast<std::size_t>(rank)], size = shape[rank];
+      expect(size <= 1 || got == stride, a.name, " has stride ", got, " in dimension ", rank, ", expected ",
+             stride, " (dense, row-major)");
+      const bool fits = !__builtin_mul_overflow(stride, size, &stride);
+      expect(fits, a.name, " ", shape, " has more elements than 64-bit sizes count");
+    }
+    expect(data != nullptr || shape.count() == 0, a.name, " ", shape, " has no data");
+  }
+  void add(const Argument& a) {
+    const auto* begin = static_cast<const std::byte*>(a.view.data);
+    add({a.name, begin, begin + a.view.shape.count() * element_bytes(a.view.dtype), a.use, a.may_be});
+  }
+  void add(const Block& block) {
+    if (block.begin == block.end) return;
+    for (const Block& other : std::span(blocks_).first(count_)) {
+      const bool apart = block.begin >= other.end || other.begin >= block.end;
+      const bool reads = block.use == Use::kRead && other.use == Use::kRead;
+      const bool allowed = block.begin == other.begin && block.may_be != nullptr &&
+                           std::string_view(other.name) == block.may_be;
+      expect(apart || reads || allowed, block.name, " overlaps ", other.name, ", expected separate memory");
+    }
+    blocks_[count_++] = block;
+  }
+
+  const char* name_;
+  const RnnConfig& config_;
+  Device device_;
+  CallSizes sizes_;
+  Block blocks_[16];  // backward has the most, 13
   std::size_t count_ = 0;
 };
 
-void check_lengths(const char* call, const ConstTensorView& lengths, CallSizes sizes) {
-  if (lengths.absent()) return;
-  if (lengths.device != Device{}) {
-    fail(call, "lengths lies on " + rondo::to_string(lengths.device) + ", expected the host");
-  }
-  if (lengths.shape != Shape{sizes.n}) {
-    fail(call, "lengths has shape " + rondo::to_string(lengths.shape) + ", expected " + to_string({{"N", sizes.n}}));
-  }
-  if (lengths.dtype != DType::kI32 && lengths.dtype != DType::kI64) {
-    fail(call, "lengths is " + rondo::to_string(lengths.dtype) + ", expected i32 or i64");
-  }
-  if (lengths.data == nullptr && sizes.n > 0) fail(call, "lengths has no data");
-  if (sizes.n > 1 && lengths.strides[0] != 1) fail(call, "lengths has a stride, expected dense");
-  for (std::int64_t r = 0; r < sizes.n; ++r) {
-    const std::int64_t length = lengths.dtype == DType::kI32 ? static_cast<const std::int32_t*>(lengths.data)[r]
-                                                             : static_cast<const std::int64_t*>(lengths.data)[r];
-    if (length < 0 || length > sizes.t) {
-      fail(call, "lengths[" + std::to_string(r) + "] is " + std::to_string(length) + ", expected 0 to T=" +
-                     std::to_string(sizes.t));
-    }
-  }
+void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const DropoutArgs& drop) {
+  const std::int64_t pairs = c.num_layers * num_directions(c);
+  const Size groups{"Gm", c.gate_masks == GateMasks::kPerGate ? num_gates(c.cell) : 1}, rows{"N", n};
+  const Size width{"W", layer_input_size(c, 1)};
+  const bool once = c.layer_masks == LayerMasks::kPerSequence;
+  using Masks = std::span<const ConstTensorView>;
+  const auto each = [&](const char* name, Masks masks, std::int64_t count, auto&& form_of) {
+    const bool right = masks.empty() || std::ssize(masks) == count;
+    call.expect(right, name, " has ", masks.size(), " views, expected none or ", count);
+    for (std::int64_t i = 0; const ConstTensorView& mask : masks) call.check({name, mask}, form_of(i++));
+  };
+  each("dropout.input_masks", drop.input_masks, pairs, [&](std::int64_t i) {
+    return Form{{groups, rows, {"in", layer_input_size(c, i / num_directions(c))}}};
+  });
+  each("dropout.recurrent_masks", drop.recurrent_masks, pairs, [&](std::int64_t) {
+    return Form{{groups, rows, {"H", c.hidden_size}}};
+  });
+  each("dropout.layer_masks", drop.layer_masks, c.num_layers - 1, [&](std::int64_t) {
+    return once ? Form{{rows, width}} : call.sequence(width);
+  });
 }
 
-void check_masks(const Checker& check, const RnnConfig& c, const DropoutArgs& drop, CallSizes sizes) {
-  const std::int64_t groups = c.gate_masks == GateMasks::kPerGate ? num_gates(c.cell) : 1;
-  const std::int64_t pairs = c.num_layers * num_directions(c);
-  const auto counted = [&](const char* name, std::size_t got, std::int64_t expected) {
-    if (got != 0 && static_cast<std::int64_t>(got) != expected) {
-      fail("forward", std::string(name) + " has " + std::to_string(got) + " views, expected none or " +
-                          std::to_string(expected));
-    }
-  };
-  counted("dropout.input_masks", drop.input_masks.size(), pairs);
-  counted("dropout.recurrent_masks", drop.recurrent_masks.size(), pairs);
-  counted("dropout.layer_masks", drop.layer_masks.size(), c.num_layers - 1);
-  for (std::size_t i = 0; i < drop.input_masks.size(); ++i) {
-    const std::int64_t in = layer_input_size(c, static_cast<std::int64_t>(i) / num_directions(c));
-    check.required("dropout.input_masks", drop.input_masks[i], {{"Gm", groups}, {"N", sizes.n}, {"in", in}});
-  }
-  for (const ConstTensorView& mask : drop.recurrent_masks) {
-    check.required("dropout.recurrent_masks", mask, {{"Gm", groups}, {"N", sizes.n}, {"H", c.hidden_size}});
-  }
-  const Size width{"W", layer_input_size(c, 1)};
-  for (const ConstTensorView& mask : drop.layer_masks) {
-    if (c.layer_masks == LayerMasks::kPerSequence) {
-      check.required("dropout.layer_masks", mask, {{"N", sizes.n}, width});
-    } else if (mask.absent()) {
-      fail("forward", "dropout.layer_masks has an absent view, expected one of T, N and W");
-    } else {
-      check.sequence("dropout.layer_masks", mask, sizes, width);
-    }
-  }
+void check_weights(const Call& call, const Plan& plan, bool training, const Packed* weights) {
+  call.expect(weights != nullptr, "weights are empty, expected the result of Plan::pack");
+  const RnnConfig &have = weights->config, &want = plan.config();
+  call.expect(have == want, "weights were packed for ", have, ", expected ", want);
+  const Device on = weights->device, device = plan.options().device;
+  call.expect(on == device, "weights were packed for ", on, ", expected ", device);
+  call.expect(!training || weights->phase == Phase::kTraining,
+              "weights were packed by an inference plan, expected a plan made for Phase::kTraining");
+}
+
+void check_state(const char* name, const RnnConfig& c, std::int64_t n, const State& state) {
+  Call call(name, c, {}, {kAny, n});
+  const ConstTensorView cell = state.c();
+  call.states({"state.h", state.h()}, {"state.c", cell});
+  call.expect(!cell.absent() || c.cell != Cell::kLstm, "the state has no c, expected that of an LSTM");
+}
+
+CallSizes sizes_of(const RnnConfig& c, const Shape& x) {
+  return c.layout == Layout::kTimeMajor ? CallSizes{x[0], x[1]} : CallSizes{x[1], x[0]};
+}
+
+CallSizes check_x(const RnnConfig& c, Device device, const ConstTensorView& x) {
+  const Call call("forward", c, device);
+  call.check({"x", x}, call.input());
+  const CallSizes sizes = sizes_of(c, x.shape);
+  call.expect(sizes.t >= 1, "x has shape ", x.shape, ", T is 0, expected at least 1");
+  return sizes;
 }
 
 }  // namespace
 
-void validate_parameters(const char* call, const char* name, const RnnConfig& c, Device device,
-                         const ConstTensorView& parameters) {
-  Checker(call, c, device).required(name, parameters, {{"parameter_count", parameter_count(c)}});
+void validate_parameters(const char* call, const RnnConfig& c, Device device, const ConstTensorView& view) {
+  const Call checks(call, c, device);
+  checks.check({"parameters", view}, checks.parameters());
 }
 
-CallSizes validate_input(const char* call, const RnnConfig& c, Device device, const ConstTensorView& x) {
-  const bool time_major = c.layout == Layout::kTimeMajor;
-  if (x.shape.rank() != 3 || x.shape[2] != c.input_size || x.shape[0] < 0 || x.shape[1] < 0) {
-    fail(call, "x has shape " + rondo::to_string(x.shape) + ", expected " + (time_major ? "[T, N, I=" : "[N, T, I=") +
-                   std::to_string(c.input_size) + "]");
-  }
-  const CallSizes sizes{x.shape[time_major ? 0 : 1], x.shape[time_major ? 1 : 0]};
-  if (sizes.t < 1) fail(call, "x has shape " + rondo::to_string(x.shape) + ", T is 0, expected at least 1");
-  validate_sizes("x", x.shape, 8);
-  Checker(call, c, device).dense("x", x, c.dtype);
+CallSizes validate_sequence(const RnnConfig& c, const ConstTensorView& x, const ForwardOptions& o) {
+  const CallSizes sizes = check_x(c, {}, x);
+  if (o.state == nullptr) return sizes;
+  const bool alone = o.h0.absent() && o.c0.absent();
+  require(alone, "forward: h0 or c0 was given with a state, expected one of the two");
+  if (!std::as_const(*o.state).h().absent()) check_state("forward", c, sizes.n, *o.state);
   return sizes;
 }
 
-CallSizes validate_forward(const RnnConfig& c, const PlanOptions& options, std::size_t workspace_bytes,
-                           const ForwardArgs& a) {
-  constexpr const char* kCall = "forward";
-  const CallSizes sizes = validate_input(kCall, c, options.device, a.x);
-  if (sizes.t > options.max_t || sizes.n > options.max_n) {
-    fail(kCall, "x has T=" + std::to_string(sizes.t) + ", N=" + std::to_string(sizes.n) +
-                    ", expected at most the plan's max_t=" + std::to_string(options.max_t) +
-                    ", max_n=" + std::to_string(options.max_n));
-  }
-  const Checker check(kCall, c, options.device);
-  const bool lstm = c.cell == Cell::kLstm;
-  check.state("h0", a.h0, sizes.n);
-  check.none("c0", a.c0, lstm, kOnlyLstm);
-  check.state("c0", a.c0, sizes.n);
-  check.state("h_n", a.h_n, sizes.n);
-  check.none("c_n", a.c_n, lstm, kOnlyLstm);
-  check.state("c_n", a.c_n, sizes.n);
-  check.outputs("y", "y_reverse", a.y, a.y_reverse, sizes);
-  check_lengths(kCall, a.lengths, sizes);
-  if (a.tape != nullptr) {
-    if (options.phase != Phase::kTraining) fail(kCall, "a tape was given, expected a plan made for Phase::kTraining");
-    check_masks(check, c, a.dropout, sizes);
-  }
-  validate_memory(kCall, "workspace", a.workspace, workspace_bytes);
-  Overlaps overlaps(kCall);
-  overlaps.add("x", a.x, false);
-  overlaps.add("h0", a.h0, false);
-  overlaps.add("c0", a.c0, false);
-  overlaps.add("lengths", a.lengths, false);
-  overlaps.add("y", a.y, true);
-  overlaps.add("y_reverse", a.y_reverse, true);
-  overlaps.add("h_n", a.h_n, true, "h0");
-  overlaps.add("c_n", a.c_n, true, "c0");
-  overlaps.add("workspace", a.workspace.data(), a.workspace.size(), true);
+CallSizes validate_forward(const Plan& plan, const Packed* weights, const ForwardArgs& a,
+                           const std::span<std::byte>* tape) {
+  const RnnConfig& c = plan.config();
+  const PlanOptions& o = plan.options();
+  const CallSizes sizes = check_x(c, o.device, a.x);
+  Call call("forward", c, o.device, sizes);
+  call.expect(sizes.t <= o.max_t && sizes.n <= o.max_n, "x has T=", sizes.t, ", N=", sizes.n,
+              ", expected at most the plan's max_t=", o.max_t, ", max_n=", o.max_n);
+  const bool tapes = a.tape == nullptr || o.phase == Phase::kTraining;
+  call.expect(tapes, "a tape was given, expected a plan made for Phase::kTraining");
+  call.array({"x", a.x}, call.input());
+  call.states({"h0", a.h0}, {"c0", a.c0});
+  call.lengths(a.lengths);
+  call.outputs({"y", a.y, Use::kWritten}, {"y_reverse", a.y_reverse, Use::kWritten});
+  call.states({"h_n", a.h_n, Use::kWritten, "h0"}, {"c_n", a.c_n, Use::kWritten, "c0"});
+  call.memory("workspace", a.workspace, plan.workspace_bytes());
+  check_weights(call, plan, a.tape != nullptr, weights);
+  if (a.tape == nullptr) return sizes;
+  check_dropout(call, c, sizes.n, a.dropout);
+  if (tape != nullptr) call.memory("tape", *tape, plan.tape_bytes());
   return sizes;
 }
 
-void validate_backward(const RnnConfig& c, Device device, CallSizes sizes, std::size_t workspace_bytes, const ForwardArgs& f,
-                       const BackwardArgs& a) {
-  constexpr const char* kCall = "backward";
-  const Checker check(kCall, c, device);
-  const bool lstm = c.cell == Cell::kLstm;
-  check.outputs("dy", "dy_reverse", a.dy, a.dy_reverse, sizes);
-  check.state("dh_n", a.dh_n, sizes.n);
-  check.none("dc_n", a.dc_n, lstm, kOnlyLstm);
-  check.state("dc_n", a.dc_n, sizes.n);
-  check.sequence("dx", a.dx, sizes, {"I", c.input_size});
-  check.state("dh0", a.dh0, sizes.n);
-  check.none("dc0", a.dc0, lstm, kOnlyLstm);
-  check.state("dc0", a.dc0, sizes.n);
-  if (!a.dparameters.absent()) validate_parameters(kCall, "dparameters", c, device, a.dparameters);
-  validate_memory(kCall, "workspace", a.workspace, workspace_bytes);
-  Overlaps overlaps(kCall);
-  overlaps.add("x", f.x, false);
-  overlaps.add("y", f.y, false);
-  overlaps.add("y_reverse", f.y_reverse, false);
-  overlaps.add("dy", a.dy, false);
-  overlaps.add("dy_reverse", a.dy_reverse, false);
-  overlaps.add("dh_n", a.dh_n, false);
-  overlaps.add("dc_n", a.dc_n, false);
-  overlaps.add("dx", a.dx, true);
-  overlaps.add("dh0", a.dh0, true, "dh_n");
-  overlaps.add("dc0", a.dc0, true, "dc_n");
-  overlaps.add("dparameters", a.dparameters, true);
-  overlaps.add("workspace", a.workspace.data(), a.workspace.size(), true);
-}
-
-void validate_weights(const char* call, const RnnConfig& c, Device device, Phase phase, const Packed* weights) {
-  if (weights == nullptr) fail(call, "weights are empty, expected the result of Plan::pack");
-  if (weights->config != c) {
-    fail(call, "weights were packed for " + rondo::to_string(weights->config) + ", expected " + rondo::to_string(c));
-  }
-  if (weights->device != device) {
-    fail(call, "weights were packed for " + rondo::to_string(weights->device) + ", expected " +
-                   rondo::to_string(device));
-  }
-  if (phase == Phase::kTraining && weights->phase != Phase::kTraining) {
-    fail(call, "weights were packed by an inference plan, expected a plan made for Phase::kTraining");
-  }
-}
-
-void validate_memory(const char* call, const char* name, std::span<const std::byte> memory, std::size_t bytes) {
-  if (memory.size() < bytes) {
-    fail(call, std::string(name) + " has " + std::to_string(memory.size()) + " bytes, expected at least " +
-                   std::to_string(bytes));
-  }
-  if (bytes > 0 && reinterpret_cast<std::uintptr_t>(memory.data()) % 64 != 0) {
-    fail(call, std::string(name) + " is not aligned, expected a multiple of 64 bytes");
-  }
+CallSizes validate_backward(const Plan& plan, const ForwardArgs& recorded, const BackwardArgs& a,
+                            std::span<const std::byte> tape) {
+  const RnnConfig& c = plan.config();
+  const CallSizes sizes = sizes_of(c, recorded.x.shape);
+  Call call("backward", c, plan.options().device, sizes);
+  call.array({"x", recorded.x}, call.input());
+  call.outputs({"y", recorded.y}, {"y_reverse", recorded.y_reverse});
+  call.outputs({"dy", a.dy}, {"dy_reverse", a.dy_reverse});
+  call.states({"dh_n", a.dh_n}, {"dc_n", a.dc_n});
+  call.array({"dx", a.dx, Use::kWritten}, call.input());
+  call.states({"dh0", a.dh0, Use::kWritten, "dh_n"}, {"dc0", a.dc0, Use::kWritten, "dc_n"});
+  call.array({"dparameters", a.dparameters, Use::kWritten}, call.parameters());
+  call.memory("workspace", a.workspace, plan.workspace_bytes());
+  call.memory("tape", tape, plan.tape_bytes());
+  return sizes;
 }
 
 void validate_tape(const TapeFacts& tape) {
-  if (!tape.exists) fail("tape", "was moved from, expected one that is whole");
-  if (!tape.recorded) fail("backward", "the tape is empty, expected one that a forward pass was given");
-  if (tape.used) fail("backward", "the tape was used by an earlier backward pass, expected a fresh forward pass");
-  if (!tape.same_plan) fail("backward", "the tape was recorded by another network or plan, expected this one's");
-  if (!tape.same_weights) {
-    fail("backward", "the parameters changed since the forward pass, expected those that the tape was recorded with");
-  }
+  require(tape.exists, "tape: was moved from, expected one that is whole");
+  require(tape.recorded, "backward: the tape is empty, expected one that a forward pass was given");
+  require(tape.unused, "backward: the tape was used by an earlier backward pass, expected a fresh forward");
+  require(tape.same_plan, "backward: the tape was recorded by another network or plan, expected this one's");
+  require(tape.same_weights, "backward: the parameters changed, expected those of the tape's forward pass");
 }
 
-void validate_tape_apart(const char* call, std::span<const std::byte> tape, const ForwardArgs& a) {
-  Overlaps overlaps(call);
-  overlaps.add("x", a.x, false);
-  overlaps.add("h0", a.h0, false);
-  overlaps.add("c0", a.c0, false);
-  overlaps.add("y", a.y, false);
-  overlaps.add("y_reverse", a.y_reverse, false);
-  overlaps.add("h_n", a.h_n, false);
-  overlaps.add("c_n", a.c_n, false);
-  overlaps.add("workspace", a.workspace.data(), a.workspace.size(), false);
-  overlaps.add("tape", tape.data(), tape.size(), true);
-}
-
-void validate_tape_apart(const char* call, std::span<const std::byte> tape, const BackwardArgs& a) {
-  Overlaps overlaps(call);
-  overlaps.add("dy", a.dy, false);
-  overlaps.add("dy_reverse", a.dy_reverse, false);
-  overlaps.add("dx", a.dx, false);
-  overlaps.add("dh0", a.dh0, false);
-  overlaps.add("dc0", a.dc0, false);
-  overlaps.add("dparameters", a.dparameters, false);
-  overlaps.add("workspace", a.workspace.data(), a.workspace.size(), false);
-  overlaps.add("tape", tape.data(), tape.size(), true);
-}
-
-void validate_step(const RnnConfig& config, const ConstTensorView& x, const ConstTensorView& h,
-                   const ConstTensorView& c) {
-  if (config.direction != Direction::kForward) {
-    fail("step", "the network is " + rondo::to_string(config.direction) +
-                     ", expected forward: the future is not known yet");
-  }
-  if (h.absent()) fail("step", "the state is empty, expected one from make_state");
-  const std::int64_t n = h.shape[1];
-  validate_state("step", config, n, h, c);
-  Checker("step", config, {}).required("x_t", x, {{"N", n}, {"I", config.input_size}});
-}
-
-void validate_state(const char* call, const RnnConfig& config, std::int64_t n, const ConstTensorView& h,
-                    const ConstTensorView& c) {
-  const Checker check(call, config, {});
-  check.state("state.h", h, n);
-  check.none("state.c", c, config.cell == Cell::kLstm, kOnlyLstm);
-  check.state("state.c", c, n);
-  if (c.absent() && config.cell == Cell::kLstm) fail(call, "the state has no c, expected that of an LSTM");
-}
-
-void validate_one_state(const ConstTensorView& h0, const ConstTensorView& c0) {
-  if (!h0.absent() || !c0.absent()) fail("forward", "h0 or c0 was given with a state, expected one of the two");
-}
-
-void validate_state_rows(std::int64_t rows) {
-  if (rows < 0) fail("make_state", "n is " + std::to_string(rows) + ", expected at least 0");
+void validate_step(const RnnConfig& c, const ConstTensorView& x, const State& state) {
+  const Call call("step", c, {});
+  call.expect(c.direction == Direction::kForward, "the network is ", c.direction,
+              ", expected forward: the future is not known yet");
+  const ConstTensorView h = state.h();
+  call.expect(!h.absent(), "the state is empty, expected one from make_state");
+  check_state("step", c, h.shape[1], state);
+  call.check({"x_t", x}, {{{"N", h.shape[1]}, {"I", c.input_size}}});
 }
 
 void validate_row(std::int64_t row, std::int64_t rows) {
-  if (row < 0 || row >= rows) {
-    fail("reset_row", "row is " + std::to_string(row) + ", expected 0 to " + std::to_string(rows - 1));
-  }
+  require(row >= 0 && row < rows, "reset_row: row is ", row, ", expected 0 to ", rows - 1);
 }
 
 }  // namespace rondo

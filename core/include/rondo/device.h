@@ -1,14 +1,11 @@
 // Devices: which there are, which one a network runs on, and the process-wide settings.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "rondo/error.h"
-#include "rondo/types.h"
 
 namespace rondo {
 

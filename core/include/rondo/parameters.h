@@ -1,10 +1,6 @@
 // The canonical parameters: PyTorch's names, shapes and order, in one flat array.
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
 #include "rondo/tensor.h"
 
 namespace rondo {
@@ -28,6 +24,6 @@ enum class Initializer : std::uint8_t {
 };
 // Fills parameters ([parameter_count], config.dtype, on the host). The same seed gives the same values on
 // every machine (kKeras: to within libm's rounding), for f32 the rounded values of f64.
-RONDO_API void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed, TensorView parameters);
+RONDO_API void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed, TensorView all);
 
 }  // namespace rondo

@@ -2,12 +2,6 @@
 // allocates nor locks (whole-sequence products go to a BLAS library, which may; step never does).
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <span>
-#include <string>
-
 #include "rondo/parameters.h"
 
 namespace rondo {
@@ -32,8 +26,8 @@ class RONDO_API PackedWeights {
 // masks are copied. Misuse (used twice, another plan, other weights) is an InvalidArgument.
 class RONDO_API Tape {
  public:
-  Tape();                                        // owns its memory, which grows as needed
-  explicit Tape(std::span<std::byte> memory);    // Plan::tape_bytes, 64-byte aligned, the caller's
+  Tape();                                      // owns its memory, which grows as needed
+  explicit Tape(std::span<std::byte> memory);  // Plan::tape_bytes, 64-byte aligned, the caller's
   ~Tape();
   Tape(Tape&&) noexcept;
   Tape& operator=(Tape&&) noexcept;
@@ -53,7 +47,7 @@ struct DropoutArgs {
   std::uint64_t offset = 0;
   std::span<const ConstTensorView> input_masks;      // empty, or L*D views [Gm, N, in of the layer]
   std::span<const ConstTensorView> recurrent_masks;  // empty, or L*D views [Gm, N, H]
-  // empty, or L-1 views: [N, W] under kPerSequence, else [T, N, W] or [N, T, W]; W is what the next layer reads
+  // Empty, or L-1 views: [N, W] under kPerSequence, else [T, N, W] or [N, T, W]; the next layer reads W.
   std::span<const ConstTensorView> layer_masks;
 };
 
@@ -97,9 +91,8 @@ struct PlanOptions {
 class RONDO_API Plan {
  public:
   Plan(const RnnConfig& config, const PlanOptions& options);
-  ~Plan();
-  Plan(Plan&&) noexcept;
-  Plan& operator=(Plan&&) noexcept;
+  Plan(Plan&&) noexcept = default;
+  Plan& operator=(Plan&&) noexcept = default;
 
   const RnnConfig& config() const { return config_; }
   const PlanOptions& options() const { return options_; }
@@ -116,7 +109,6 @@ class RONDO_API Plan {
  private:
   RnnConfig config_;
   PlanOptions options_;
-  std::uint64_t number_;  // of this plan in the process, for the tapes it records
   std::shared_ptr<BackendPlan> impl_;  // shared with the tapes that await backward
 };
 

@@ -1,10 +1,6 @@
 // Level one: a recurrent network that owns its parameters, gradients, plans and memory.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <string>
-
 #include "rondo/plan.h"
 
 namespace rondo {
@@ -17,8 +13,8 @@ class RONDO_API State {
   TensorView c() { return c_; }  // absent unless LSTM
   ConstTensorView h() const { return h_; }
   ConstTensorView c() const { return c_; }
-  void reset();                   // every row to zero
-  void reset_row(std::int64_t n); // one row of the batch
+  void reset();                    // every row to zero
+  void reset_row(std::int64_t n);  // one row of the batch
 
  private:
   friend class Rnn;

@@ -16,10 +16,4 @@
 //   std::span<float> dW = rnn.gradients().span<float>();         // accumulated
 #pragma once
 
-#include "rondo/device.h"
-#include "rondo/error.h"
-#include "rondo/parameters.h"
-#include "rondo/plan.h"
-#include "rondo/rnn.h"
-#include "rondo/tensor.h"
-#include "rondo/types.h"
+#include "rondo/rnn.h"  // and all the others with it

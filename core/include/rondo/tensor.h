@@ -2,16 +2,12 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
-#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <span>
-#include <string>
 #include <type_traits>
 
 #include "rondo/device.h"
-#include "rondo/types.h"
 
 namespace rondo {
 
@@ -38,8 +34,8 @@ RONDO_API void check_dtype(DType have, DType asked);
 template <class T>
 constexpr DType dtype_of() {
   using U = std::remove_const_t<T>;
-  static_assert(std::is_same_v<U, float> || std::is_same_v<U, double> ||
-                    std::is_same_v<U, std::int32_t> || std::is_same_v<U, std::int64_t>,
+  static_assert(std::is_same_v<U, float> || std::is_same_v<U, double> || std::is_same_v<U, std::int32_t> ||
+                    std::is_same_v<U, std::int64_t>,
                 "element type must be float, double, int32_t or int64_t");
   if constexpr (std::is_same_v<U, float>) return DType::kF32;
   if constexpr (std::is_same_v<U, double>) return DType::kF64;

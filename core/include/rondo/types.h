@@ -11,43 +11,31 @@ namespace rondo {
 
 // Element types. i32 and i64 are for lengths only.
 enum class DType : std::uint8_t { kF32, kF64, kI32, kI64 };
-
 // The recurrence. Equations and papers: core/cells/*-inl.h.
 enum class Cell : std::uint8_t { kSimpleRnn, kLstm, kGru };
-
 // Nonlinearity of the SimpleRNN. LSTM and GRU use tanh and the logistic sigmoid.
 enum class Activation : std::uint8_t { kTanh, kRelu };
-
 // Which GRU. kAfter (PyTorch, cuDNN, Keras 3's default): n = tanh(W x + b_in + r * (R h + b_hn)).
 // kBefore (Cho et al. 2014, ONNX's default): n = tanh(W x + R (r * h) + b).
 enum class GruReset : std::uint8_t { kAfter, kBefore };
-
 // kSingle: bias_ih only. kDouble: bias_ih and bias_hh, as PyTorch and cuDNN.
 enum class Bias : std::uint8_t { kNone, kSingle, kDouble };
-
 // kReverse runs from each row's last valid step to step 0; outputs stay in the original order.
 enum class Direction : std::uint8_t { kForward, kReverse, kBidirectional };
-
 // How a bidirectional layer joins its two outputs: concat, a + b, a * b, (a + b) / 2.
 // kNone: the last layer returns them apart (y and y_reverse); between layers it acts as kConcat.
 enum class Merge : std::uint8_t { kConcat, kSum, kMul, kAve, kNone };
-
 // x and y as [T, N, ...] (time-major) or [N, T, ...] (batch-major). States are [L*D, N, H] in both.
 enum class Layout : std::uint8_t { kTimeMajor, kBatchMajor };
-
 // kSequence: y holds every step. kLast: y is [N, O], the output of the step processed last
 // (the last valid one forward, step 0 in reverse; zeros for a row of length 0).
 enum class Outputs : std::uint8_t { kSequence, kLast };
-
 // Dropout masks on x and h: one for all gates, or one a gate (Keras, when it has recurrent dropout).
 enum class GateMasks : std::uint8_t { kShared, kPerGate };
-
 // Masks between layers: fresh at every step (PyTorch, cuDNN), or one for the sequence.
 enum class LayerMasks : std::uint8_t { kPerStep, kPerSequence };
-
 // kInference keeps nothing for a backward pass and applies no dropout.
 enum class Phase : std::uint8_t { kInference, kTraining };
-
 // kStrict: f32 is IEEE f32 on every device. Faster modes are asked for by name, never chosen.
 enum class MathMode : std::uint8_t { kStrict };
 
@@ -78,12 +66,17 @@ struct RnnConfig {
   bool operator==(const RnnConfig&) const = default;
 };
 
-// Sizes that follow from a configuration.
-RONDO_API int num_gates(Cell cell);                                         // G: LSTM 4, GRU 3, SimpleRNN 1
-RONDO_API int num_directions(const RnnConfig& config);                      // D
-RONDO_API std::int64_t output_size(const RnnConfig& config);                // O: D*H under kConcat, else H
-RONDO_API std::int64_t layer_input_size(const RnnConfig& config, std::int64_t layer);
-RONDO_API std::int64_t element_bytes(DType dtype);
+// Sizes that follow from a configuration: G, D, O (D*H under kConcat, else H), what a layer reads.
+inline int num_gates(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
+inline int num_directions(const RnnConfig& c) { return c.direction == Direction::kBidirectional ? 2 : 1; }
+inline std::int64_t output_size(const RnnConfig& c) {
+  return c.merge == Merge::kConcat ? num_directions(c) * c.hidden_size : c.hidden_size;
+}
+inline std::int64_t layer_input_size(const RnnConfig& c, std::int64_t layer) {
+  if (layer == 0) return c.input_size;
+  return c.merge == Merge::kNone ? num_directions(c) * c.hidden_size : output_size(c);
+}
+inline std::int64_t element_bytes(DType t) { return t == DType::kF32 || t == DType::kI32 ? 4 : 8; }
 
 // Names as in messages and in the command lines: "lstm", "f32", "batch-major".
 RONDO_API std::string to_string(Cell);
