@@ -42,11 +42,7 @@ struct BasicRows {
   Void* data = nullptr;
   std::int64_t ld = 0;
   const std::int64_t* index = nullptr;
-  operator BasicRows<const void>() const
-    requires(!std::is_const_v<Void>)
-  {
-    return {data, ld, index};
-  }
+  operator BasicRows<const void>() const requires(!std::is_const_v<Void>) { return {data, ld, index}; }
 };
 using Rows = BasicRows<void>;
 using ConstRows = BasicRows<const void>;
@@ -65,10 +61,10 @@ struct LayerCall {
   const Packed& weights;
   LayerId id;
   Sequence sequence;
-  ConstRows x;      // [P, in]
-  Rows y;           // [P, H]: written by forward, null when only the final state is wanted; read by backward
-  const void* h0;   // [n, H]; null: zeros
-  const void* c0;   // LSTM
+  ConstRows x;     // [P, in]
+  Rows y;          // [P, H]: written by forward, null when only the final state is wanted; read by backward
+  const void* h0;  // [n, H]; null: zeros
+  const void* c0;  // LSTM
   MaskFactors masks;
   std::byte* saved;  // of a training pass: written by forward, consumed by backward; null: inference
   std::byte* workspace;
@@ -78,14 +74,14 @@ struct LayerForward : LayerCall {
   void* c_n;
 };
 struct LayerBackward : LayerCall {
-  ConstRows dy;         // [P, H]; null: zero
-  const void* dh_n;     // [n, H]; null: zero
+  ConstRows dy;      // [P, H]; null: zero
+  const void* dh_n;  // [n, H]; null: zero
   const void* dc_n;
-  Rows dx;              // [P, in]; null: not wanted
-  bool accumulate_dx;   // the other direction has written dx
-  void* dh0;            // [n, H]; null: not wanted; may be dh_n
+  Rows dx;             // [P, in]; null: not wanted
+  bool accumulate_dx;  // the other direction has written dx
+  void* dh0;           // [n, H]; null: not wanted; may be dh_n
   void* dc0;
-  void* dparameters;    // the whole flat array, accumulated; null: not wanted
+  void* dparameters;  // the whole flat array, accumulated; null: not wanted
 };
 
 // Where a mask's values come from: four units at (step t, row, unit / 4) are one Philox block, so that
@@ -98,7 +94,8 @@ struct MaskDraw {
   const std::int64_t* row = nullptr;  // the caller's number of each row; null: i
   std::array<std::uint32_t, 4> bits(std::int64_t i, std::int64_t unit_block) const {
     return philox4x32({static_cast<std::uint32_t>(unit_block), static_cast<std::uint32_t>(row ? row[i] : i),
-                       static_cast<std::uint32_t>(t), stream}, key);
+                       static_cast<std::uint32_t>(t), stream},
+                      key);
   }
 };
 
@@ -129,7 +126,9 @@ class LayerBackend {
 class StackPlan final : public BackendPlan {
  public:
   StackPlan(const Request& request, std::unique_ptr<LayerBackend> layers);
-  std::size_t workspace_bytes() const override { return std::max(inference_.work_bytes, training_.work_bytes); }
+  std::size_t workspace_bytes() const override {
+    return std::max(inference_.work_bytes, training_.work_bytes);
+  }
   std::size_t tape_bytes() const override { return training_.kept_bytes; }
   std::unique_ptr<Packed> pack(const void* parameters) const override { return layers_->pack(parameters); }
   void forward(const Packed& weights, const ForwardCall& call) override;
@@ -153,9 +152,9 @@ class StackPlan final : public BackendPlan {
     Pieces layer_mask;             // l: [P or N, O], on the output of layer l
     Pieces input_mask, recurrent_mask, saved;  // i
     std::size_t kept_bytes;
-    Pieces layer, lengths, h, c;   // the backend's; [N]; [N, H]
-    Pieces merged;                 // [P, O]
-    Pieces d_in, d_parts;          // two of [P, max(I, O)]; d: [P, H]
+    Pieces layer, lengths, h, c;  // the backend's; [N]; [N, H]
+    Pieces merged;                // [P, O]
+    Pieces d_in, d_parts;         // two of [P, max(I, O)]; d: [P, H]
     std::size_t work_bytes;
   };
   struct Pass;

@@ -66,8 +66,15 @@ struct StackPlan::BackwardPass : Pass {
 
   void run_layer(std::int64_t l, int d, Rows dx) {
     void *const dh0 = state(args.dh0.data, l, d), *const dc0 = state(args.dc0.data, l, d);
-    LayerBackward call{layer_call(l, d, forward), dy[d], state(args.dh_n.data, l, d), state(args.dc_n.data, l, d), dx,
-                       d > 0, dh0, dc0, args.dparameters.data};
+    LayerBackward call{layer_call(l, d, forward),
+                       dy[d],
+                       state(args.dh_n.data, l, d),
+                       state(args.dc_n.data, l, d),
+                       dx,
+                       d > 0,
+                       dh0,
+                       dc0,
+                       args.dparameters.data};
     // Sorted rows, and a final state that is an output as well, go by way of our memory; rows without a step
     // pass their gradient through.
     const bool output = last_only && l == top;

@@ -11,14 +11,17 @@ struct StackPlan::ForwardPass : Pass {
   void run() {
     read_lengths();
     const DropoutArgs& drop = args.dropout;
-    const auto masks = [&](double rate, auto supplied) { return training && (rate > 0 || !supplied.empty()); };
+    const auto masks = [&](double rate, auto supplied) {
+      return training && (rate > 0 || !supplied.empty());
+    };
     header.input_masks = masks(config.dropout, drop.input_masks);
     header.recurrent_masks = masks(config.recurrent_dropout, drop.recurrent_masks);
     header.layer_masks = top > 0 && masks(config.layer_dropout, drop.layer_masks);
     header.has_h0 = header.has_c0 = false;
     if (training || header.ragged) keep_states();
     if (training) make_masks();
-    if (header.ragged) gather({at(layout.x), config.input_size}, {args.x.data, config.input_size}, config.input_size);
+    if (header.ragged)
+      gather({at(layout.x), config.input_size}, {args.x.data, config.input_size}, config.input_size);
     for (std::int64_t l = 0; l <= top; ++l) {
       if (l > 0) make_input(l);
       for (int d = 0; d < directions; ++d) run_layer(l, d);
@@ -69,9 +72,11 @@ struct StackPlan::ForwardPass : Pass {
     const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
     const DropoutArgs& from = args.dropout;
     // Seed and offset fill a Philox key and half a counter; one block of it keys the masks of this call.
-    const auto key = philox4x32({low(from.offset), low(from.offset >> 32), 0, 0}, {low(from.seed), low(from.seed >> 32)});
+    const auto key =
+        philox4x32({low(from.offset), low(from.offset >> 32), 0, 0}, {low(from.seed), low(from.seed >> 32)});
     const std::uint32_t stream = kind | static_cast<std::uint32_t>(gate) << 2 |
-                                 static_cast<std::uint32_t>(direction) << 4 | static_cast<std::uint32_t>(layer) << 5;
+                                 static_cast<std::uint32_t>(direction) << 4 |
+                                 static_cast<std::uint32_t>(layer) << 5;
     return {{key[0], key[1]}, stream, rate, 0, rows()};
   }
   // Supplied at `from`, or drawn.
@@ -85,7 +90,8 @@ struct StackPlan::ForwardPass : Pass {
     for (std::int64_t l = 0; l <= top; ++l) {
       for (int d = 0; d < directions; ++d) {
         const std::int64_t i = pair(l, d);
-        const auto per_group = [&](MaskKind kind, double rate, auto supplied, std::byte* to, std::int64_t width) {
+        const auto per_group = [&](MaskKind kind, double rate, auto supplied, std::byte* to,
+                                   std::int64_t width) {
           const void* from = supplied.empty() ? nullptr : supplied[static_cast<std::size_t>(i)].data;
           for (int g = 0; g < groups(); ++g) {
             make_mask({shift(to, g * n * width), width}, {shift(from, g * n * width), width},
@@ -93,10 +99,12 @@ struct StackPlan::ForwardPass : Pass {
           }
         };
         if (header.input_masks) {
-          per_group(kInput, config.dropout, drop.input_masks, at(layout.input_mask, i), layer_input_size(config, l));
+          per_group(kInput, config.dropout, drop.input_masks, at(layout.input_mask, i),
+                    layer_input_size(config, l));
         }
         if (header.recurrent_masks) {
-          per_group(kRecurrent, config.recurrent_dropout, drop.recurrent_masks, at(layout.recurrent_mask, i), h);
+          per_group(kRecurrent, config.recurrent_dropout, drop.recurrent_masks, at(layout.recurrent_mask, i),
+                    h);
         }
       }
       if (header.layer_masks && l < top) make_layer_mask(l);
@@ -121,7 +129,8 @@ struct StackPlan::ForwardPass : Pass {
       call.h0 = state(args.h0.data, l, d);
       call.c0 = state(args.c0.data, l, d);
     }
-    const bool wants_y = training || l < top || (!last_only && part(args.y, args.y_reverse, d).data != nullptr);
+    const bool wants_y =
+        training || l < top || (!last_only && part(args.y, args.y_reverse, d).data != nullptr);
     if (!wants_y) call.y = {};
     // Sorted rows, and the last layer's final state where that is an output, go by way of our memory.
     void *const h_n = call.h_n, *const c_n = call.c_n;

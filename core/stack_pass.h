@@ -72,9 +72,7 @@ struct StackPlan::Pass {
 
   const std::int64_t* rows() const { return header.ragged ? row_index : nullptr; }
   // The steps as the layers see them, and as they lie in the caller's arrays.
-  Sequence sequence() const {
-    return header.ragged ? Sequence{t, header.live, 0, 1, offsets} : in_caller();
-  }
+  Sequence sequence() const { return header.ragged ? Sequence{t, header.live, 0, 1, offsets} : in_caller(); }
   Sequence in_caller() const {
     const bool batch_major = config.layout == Layout::kBatchMajor;
     return {t, n, batch_major ? 1 : n, batch_major ? t : 1, nullptr};
@@ -83,7 +81,8 @@ struct StackPlan::Pass {
 
   // The part of the caller's y or dy that is one direction's (or their merge's); no data: absent.
   template <class Void>
-  BasicRows<Void> part(const BasicTensorView<Void>& y, const BasicTensorView<Void>& y_reverse, int direction) const {
+  BasicRows<Void> part(const BasicTensorView<Void>& y, const BasicTensorView<Void>& y_reverse,
+                       int direction) const {
     const auto& view = config.merge == Merge::kNone && direction == 1 ? y_reverse : y;
     return {shift(view.data, config.merge == Merge::kConcat ? direction * h : 0), output_size(config)};
   }
@@ -106,8 +105,15 @@ struct StackPlan::Pass {
 
   LayerCall layer_call(std::int64_t layer, int direction, const ForwardArgs& args) const {
     const std::int64_t i = pair(layer, direction);
-    LayerCall call{weights, {layer, config.direction == Direction::kReverse || direction == 1}, sequence(),
-                   input(layer, args), y(layer, direction, args), nullptr, nullptr, {}, nullptr,
+    LayerCall call{weights,
+                   {layer, config.direction == Direction::kReverse || direction == 1},
+                   sequence(),
+                   input(layer, args),
+                   y(layer, direction, args),
+                   nullptr,
+                   nullptr,
+                   {},
+                   nullptr,
                    work_at(layout.layer)};
     if (header.has_h0) call.h0 = at(layout.h0, i);
     if (header.has_c0) call.c0 = at(layout.c0, i);

@@ -27,14 +27,17 @@ class CpuBackend final : public Backend {
     static const std::string processor = processor_name();
     const int threads = num_threads();
     return {{Device{}, true,
-             processor + ", " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") + isa_name(), ""}};
+             processor + ", " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") +
+                 isa_name(),
+             ""}};
   }
   Support supports(const Request& request) const override {
     // Leading dimensions of a BLAS are 32-bit.
     constexpr std::int64_t kMost = std::int64_t{1} << 28;
     const RnnConfig& c = request.config;
     if (c.input_size <= kMost && c.hidden_size <= kMost) return {};
-    return {false, "input_size or hidden_size is above " + std::to_string(kMost) + ", more than BLAS can count"};
+    return {false,
+            "input_size or hidden_size is above " + std::to_string(kMost) + ", more than BLAS can count"};
   }
   std::unique_ptr<BackendPlan> make_plan(const Request& request) override {
     std::unique_ptr<LayerBackend> layers;

@@ -24,24 +24,26 @@ using Int = std::int32_t;
 // Sizes beyond a BLAS's 32-bit integer are cut up; leading dimensions cannot be.
 constexpr std::int64_t kMostAtOnce = std::int64_t{1} << 30;
 
-void call(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, Int m, Int n, Int k, const float* a, Int lda, const float* b,
-          Int ldb, float beta, float* c, Int ldc) {
-  cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
+void multiply(const Gemm<float>& p, CBLAS_TRANSPOSE op, const Int (&size)[3], const Int (&ld)[3]) {
+  cblas_sgemm(CblasRowMajor, op, CblasNoTrans, size[0], size[1], size[2], 1, p.a, ld[0], p.b, ld[1],
+              p.accumulate ? 1 : 0, p.c, ld[2]);
 }
-void call(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, Int m, Int n, Int k, const double* a, Int lda, const double* b,
-          Int ldb, double beta, double* c, Int ldc) {
-  cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1.0, a, lda, b, ldb, beta, c, ldc);
+void multiply(const Gemm<double>& p, CBLAS_TRANSPOSE op, const Int (&size)[3], const Int (&ld)[3]) {
+  cblas_dgemm(CblasRowMajor, op, CblasNoTrans, size[0], size[1], size[2], 1, p.a, ld[0], p.b, ld[1],
+              p.accumulate ? 1 : 0, p.c, ld[2]);
 }
 
 template <class T>
-void multiply(const Gemm<T>& p) {
+void multiply(Gemm<T> p) {
   quieten_blas();
-  for (std::int64_t k = 0; k < p.k; k += kMostAtOnce) {
-    const T beta = p.accumulate || k > 0 ? T(1) : T(0);
-    call(p.transpose_a ? CblasTrans : CblasNoTrans, p.transpose_b ? CblasTrans : CblasNoTrans,
-         static_cast<Int>(p.m), static_cast<Int>(p.n), static_cast<Int>(std::min(kMostAtOnce, p.k - k)),
-         p.a + (p.transpose_a ? k * p.lda : k), static_cast<Int>(p.lda),
-         p.b + (p.transpose_b ? k : k * p.ldb), static_cast<Int>(p.ldb), beta, p.c, static_cast<Int>(p.ldc));
+  const Int ld[] = {static_cast<Int>(p.lda), static_cast<Int>(p.ldb), static_cast<Int>(p.ldc)};
+  for (; p.k > 0; p.k -= kMostAtOnce) {
+    const std::int64_t k = std::min(kMostAtOnce, p.k);
+    multiply(p, p.transpose_a ? CblasTrans : CblasNoTrans,
+             {static_cast<Int>(p.m), static_cast<Int>(p.n), static_cast<Int>(k)}, ld);
+    p.a += p.transpose_a ? k * p.lda : k;
+    p.b += k * p.ldb;
+    p.accumulate = true;
   }
 }
 
@@ -68,7 +70,7 @@ void gemm(const Gemm<T>& p, int threads) {
         part.c += begin * p.ldc;
       } else {
         part.n = length;
-        part.b += p.transpose_b ? begin * p.ldb : begin;
+        part.b += begin;
         part.c += begin;
       }
       multiply(part);

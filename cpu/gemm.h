@@ -5,11 +5,10 @@
 
 namespace rondo::cpu {
 
-// C [m, n] = op(A) op(B) + (accumulate ? C : 0), row-major. op(A) is [m, k], op(B) is [k, n].
+// C [m, n] = op(A) B + (accumulate ? C : 0), row-major. op(A) is [m, k], B is [k, n].
 template <class T>
 struct Gemm {
   bool transpose_a = false;
-  bool transpose_b = false;
   std::int64_t m = 0, n = 0, k = 0;
   const T* a = nullptr;
   std::int64_t lda = 0;

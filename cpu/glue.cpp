@@ -24,7 +24,8 @@ void Glue<T>::copy_rows(Rows to, ConstRows from, std::int64_t count, std::int64_
 }
 
 template <class T>
-void Glue<T>::merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int64_t count, std::int64_t width) {
+void Glue<T>::merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int64_t count,
+                         std::int64_t width) {
   const T scale = how == Merge::kAve ? T(0.5) : T(1);
   for (std::int64_t i = 0; i < count; ++i) {
     T* y = row<T>(to, i);

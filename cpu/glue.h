@@ -9,7 +9,8 @@ template <class T>
 class Glue : public LayerBackend {
  public:
   void copy_rows(Rows to, ConstRows from, std::int64_t count, std::int64_t width) override;
-  void merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int64_t count, std::int64_t width) override;
+  void merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int64_t count,
+                  std::int64_t width) override;
   void draw_mask(Rows to, const MaskDraw& draw, std::int64_t count, std::int64_t width) override;
 };
 

@@ -6,7 +6,8 @@
 namespace rondo::cpu {
 namespace {
 
-// The first row of part `index` of `count`: a multiple of 4 where the rows before have their share of all steps.
+// The first row of part `index` of `count`: a multiple of 4 where the rows before have their share of all
+// steps.
 std::int64_t first_row(const Sequence& sequence, int index, int count) {
   constexpr std::int64_t kStep = 4;
   if (index == count) return sequence.n;
@@ -53,8 +54,8 @@ std::size_t Layers<T>::saved_bytes(std::int64_t flat_rows) const {
 }
 
 template <class T>
-typename Layers<T>::Memory Layers<T>::memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n,
-                                             bool training) const {
+typename Layers<T>::Memory Layers<T>::memory(Arena& arena, std::int64_t in, std::int64_t flat_rows,
+                                             std::int64_t n, bool training) const {
   Memory m{};
   const std::int64_t state = n * hp_;
   for (T** p : {&m.h[0], &m.h[1], &m.c, &m.rh}) *p = arena.take<T>(state);
@@ -86,9 +87,12 @@ std::unique_ptr<Packed> Layers<T>::pack(const void* parameters) const {
 template <class T>
 const typename Kernels<T>::Cell& Layers<T>::cell() const {
   switch (config_.cell) {
-    case Cell::kLstm: return kernels_.lstm;
-    case Cell::kGru: return config_.gru_reset == GruReset::kAfter ? kernels_.gru_after : kernels_.gru_before;
-    case Cell::kSimpleRnn: break;
+    case Cell::kLstm:
+      return kernels_.lstm;
+    case Cell::kGru:
+      return config_.gru_reset == GruReset::kAfter ? kernels_.gru_after : kernels_.gru_before;
+    case Cell::kSimpleRnn:
+      break;
   }
   return config_.activation == Activation::kTanh ? kernels_.simple_tanh : kernels_.simple_relu;
 }

@@ -36,10 +36,10 @@ class Layers final : public Glue<T> {
     T* c;      // [P][Hp], LSTM
   };
   struct Memory {
-    T* h[2];    // [n][Hp]: states of even and odd steps; backward: h0 and its gradient
-    T* c;       // [n][Hp], LSTM: c_t; backward: c0
-    T* rh;      // [n][Hp], reset_before
-    T* gates;   // [P][G * Hp], inference only
+    T* h[2];   // [n][Hp]: states of even and odd steps; backward: h0 and its gradient
+    T* c;      // [n][Hp], LSTM: c_t; backward: c0
+    T* rh;     // [n][Hp], reset_before
+    T* gates;  // [P][G * Hp], inference only
     // Training only.
     T *carry, *dc;   // [n][Hp]: gradients on their way to the step before
     T* mask;         // [groups][n][Hp]

@@ -102,7 +102,8 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
 
   on_parts(seq, [&](const Range& mine, auto meet) {
     // Rows [begin, end) of step s. next and prev: the steps processed after and before it, -1 for none.
-    const auto run = [&](std::int64_t s, std::int64_t next, std::int64_t prev, std::int64_t begin, std::int64_t end) {
+    const auto run = [&](std::int64_t s, std::int64_t next, std::int64_t prev, std::int64_t begin,
+                         std::int64_t end) {
       Range range = mine;
       range.row_begin = std::max(mine.row_begin, begin);
       range.row_end = std::min(mine.row_end, end);
@@ -159,9 +160,18 @@ void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, 
   T* db_ih = dR + gates * h_ * h_;
   T* db_hh = db_ih + gates * h_;
   const bool padded = hp_ != h_, per_gate = call.masks.groups > 1;
-  const auto accumulate = [&](T* to, const Run& run, const T* operand, std::int64_t ld_operand, std::int64_t width) {
-    gemm(Gemm<T>{.transpose_a = true, .m = run.count * h_, .n = width, .k = flat_rows, .a = da + run.column * hp_,
-                 .lda = ld, .b = operand, .ldb = ld_operand, .c = to + run.gate * h_ * width, .ldc = width,
+  const auto accumulate = [&](T* to, const Run& run, const T* operand, std::int64_t ld_operand,
+                              std::int64_t width) {
+    gemm(Gemm<T>{.transpose_a = true,
+                 .m = run.count * h_,
+                 .n = width,
+                 .k = flat_rows,
+                 .a = da + run.column * hp_,
+                 .lda = ld,
+                 .b = operand,
+                 .ldb = ld_operand,
+                 .c = to + run.gate * h_ * width,
+                 .ldc = width,
                  .accumulate = true},
          num_threads());
   };
@@ -219,9 +229,16 @@ void Layers<T>::input_gradient(const LayerBackward& call, const Memory& m, const
   for (int g = 0; g < (per_gate ? order_.gates : 1); ++g) {
     const std::int64_t column = per_gate ? order_.input_column[g] * hp_ : 0;
     const bool direct = masks == nullptr;
-    gemm(Gemm<T>{.m = flat_rows, .n = in, .k = (per_gate ? 1 : order_.gates) * hp_, .a = da + column, .lda = ld,
-                 .b = w.input_rows + column * in, .ldb = in, .c = direct ? dx : m.x_masked,
-                 .ldc = direct ? call.dx.ld : in, .accumulate = direct && add},
+    gemm(Gemm<T>{.m = flat_rows,
+                 .n = in,
+                 .k = (per_gate ? 1 : order_.gates) * hp_,
+                 .a = da + column,
+                 .lda = ld,
+                 .b = w.input_rows + column * in,
+                 .ldb = in,
+                 .c = direct ? dx : m.x_masked,
+                 .ldc = direct ? call.dx.ld : in,
+                 .accumulate = direct && add},
          num_threads());
     if (direct) return;
     const T* mask = masks + g * call.masks.group_rows * in;

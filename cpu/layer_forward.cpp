@@ -52,7 +52,8 @@ void Layers<T>::project_input(const LayerForward& call, const Memory& m, T* gate
 }
 
 template <class T>
-void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Saved& saved, std::int64_t ld) const {
+void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Saved& saved,
+                             std::int64_t ld) const {
   const Sequence& seq = call.sequence;
   const LayerWeights<T>& w = weights(call);
   const States<T> states{h_, hp_, seq.n};

@@ -166,11 +166,14 @@ void run_on_team(Together how, int wanted, void (*body)(void*, int, int), void* 
       void* context;
       int count;
     } job{body, context, wanted};
-    return host->run(wanted, [](void* j, int index) {
-      const FlushDenormals flush;
-      const Job& task = *static_cast<Job*>(j);
-      task.body(task.context, index, task.count);
-    }, &job);
+    return host->run(
+        wanted,
+        [](void* j, int index) {
+          const FlushDenormals flush;
+          const Job& task = *static_cast<Job*>(j);
+          task.body(task.context, index, task.count);
+        },
+        &job);
   }
   Team& t = team();
   if (!t.try_take()) return body(context, 0, 1);

@@ -16,7 +16,8 @@ void run_on_team(Together how, int wanted, void (*body)(void* context, int index
 
 template <class F>
 void on_team(Together how, int wanted, F body) {
-  run_on_team(how, wanted, [](void* f, int index, int count) { (*static_cast<F*>(f))(index, count); }, &body);
+  run_on_team(
+      how, wanted, [](void* f, int index, int count) { (*static_cast<F*>(f))(index, count); }, &body);
 }
 
 // Starts the threads ahead of the first call, which must not allocate.

@@ -51,14 +51,19 @@ constexpr GateOrder kGruBefore{3, 4, 2, {1, 2, 0}, {1, 2, 0}};
 
 const GateOrder& gate_order(const RnnConfig& config) {
   switch (config.cell) {
-    case Cell::kLstm: return kLstm;
-    case Cell::kGru: return config.gru_reset == GruReset::kAfter ? kGruAfter : kGruBefore;
-    case Cell::kSimpleRnn: break;
+    case Cell::kLstm:
+      return kLstm;
+    case Cell::kGru:
+      return config.gru_reset == GruReset::kAfter ? kGruAfter : kGruBefore;
+    case Cell::kSimpleRnn:
+      break;
   }
   return kSimple;
 }
 
-std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+std::int64_t round_up(std::int64_t n, std::int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 template <class T>
 std::size_t Weights<T>::lay_out(std::byte* memory) {
@@ -119,14 +124,16 @@ void Weights<T>::pack_layer(const LayerWeights<T>& w, const T* weight_ih) const 
       }
       pack_rows(w.recurrent, weight_hh, order.recurrent_gates, h, h, lanes, b);
       if (w.recurrent_n != nullptr) pack_rows(w.recurrent_n, weight_hn, 1, h, h, lanes, b);
-      if (w.transposed != nullptr) pack_transposed(w.transposed, weight_hh, order.recurrent_gates, h, hp, lanes, b);
+      if (w.transposed != nullptr)
+        pack_transposed(w.transposed, weight_hh, order.recurrent_gates, h, hp, lanes, b);
       if (w.transposed_n != nullptr) pack_transposed(w.transposed_n, weight_hn, 1, h, hp, lanes, b);
     }
   });
 }
 
 template <class T>
-Weights<T>::Weights(const RnnConfig& for_config, Phase for_phase, const void* parameters, const Kernels<T>& kernels)
+Weights<T>::Weights(const RnnConfig& for_config, Phase for_phase, const void* parameters,
+                    const Kernels<T>& kernels)
     : directions_(num_directions(for_config)),
       lanes_(kernels.lanes),
       hp_(round_up(for_config.hidden_size, kernels.lanes)) {
