@@ -99,51 +99,44 @@ struct At {
   }
 };
 
-// The walk over a range in tiles of rows and blocks; kEpilogue(args, at, sums [G][lanes]) takes each row and
-// block of a tile on from its sums.
-template <int G, bool kPerGate, auto kEpilogue, class Args, class T>
-struct Walk {
-  const Args& args;
-  const Operand<T>& p;
-  const Range& range;
-
-  // Full tiles of rows [row, end) over blocks from `block` on, kBlocks at a time while there are so many;
-  // a block's weights stay in cache over all rows.
-  template <int kRows, int kBlocks>
-  HWY_INLINE void Tiles(std::int64_t row, std::int64_t end, std::int64_t block) const {
-    HWY_ALIGN T sums[kRows * kBlocks * G * kLanes<T>];
-    for (; block + kBlocks <= range.block_end; block += kBlocks) {
-      for (std::int64_t tile = row; tile < end; tile += kRows) {
-        Accumulate<G, kRows, kBlocks, kPerGate>(p, tile, block, sums);
-        for (int i = 0; i < kRows * kBlocks; ++i) {
-          const At<hn::ScalableTag<T>> at{tile + i / kBlocks, (block + i % kBlocks) * kLanes<T>};
-          kEpilogue(args, at, sums + i * G * kLanes<T>);
+// Full tiles of rows, kBlocks blocks at a time while there are so many; a block's weights stay in cache over
+// all rows. kEpilogue(args, at, sums [G][lanes]) takes each row and block on from its sums.
+template <int G, bool kPerGate, auto kEpilogue, int kRows, int kBlocks, class Args, class T>
+HWY_INLINE void MultiplyTiles(const Args& args, const Operand<T>& p, const Range& range) {
+  HWY_ALIGN T sums[kRows * kBlocks * G * kLanes<T>];
+  std::int64_t block = range.block_begin;
+  for (; block + kBlocks <= range.block_end; block += kBlocks) {
+    for (std::int64_t row = range.row_begin; row < range.row_end; row += kRows) {
+      Accumulate<G, kRows, kBlocks, kPerGate>(p, row, block, sums);
+      for (int r = 0; r < kRows; ++r) {
+        for (int b = 0; b < kBlocks; ++b) {
+          const At<hn::ScalableTag<T>> at{row + r, (block + b) * kLanes<T>};
+          kEpilogue(args, at, sums + (r * kBlocks + b) * G * kLanes<T>);
         }
       }
     }
-    if constexpr (kBlocks > 1) Tiles<kRows, (kBlocks + 1) / 2>(row, end, block);
   }
+  const Range rest{range.row_begin, range.row_end, block, range.block_end};
+  if constexpr (kBlocks > 1) MultiplyTiles<G, kPerGate, kEpilogue, kRows, (kBlocks + 1) / 2>(args, p, rest);
+}
 
-  // Rows [row, end), kRows at a time while there are so many. The fewer rows, the more blocks at once: few
-  // accumulators leave the multipliers waiting for one another's sums.
-  template <int kRows>
-  HWY_INLINE void Rows(std::int64_t row, std::int64_t end) const {
-    constexpr int kBlocks = std::clamp(kAccumulators / (kRows * G), 1, 8);
-    const std::int64_t rows = end - row;
-    // One row left over of tiles of three: better two and two.
-    const std::int64_t left = kRows == 3 && rows > kRows && rows % kRows == 1 ? kRows + 1 : rows % kRows;
-    if (rows > left) Tiles<kRows, kBlocks>(row, end - left, range.block_begin);
-    if constexpr (kRows > 1) {
-      if (left > 0) Rows<(kRows > 4 ? 4 : (kRows > 2 ? 2 : 1))>(end - left, end);
-    }
-  }
-};
+// One gate wide, two blocks at once re-use a broadcast; more gates do so by themselves.
+template <int G>
+constexpr int kMostRows = kAccumulators / (G == 1 ? 2 : G);
 
-template <int G, bool kPerGate, auto kEpilogue, class Args, class T>
+// kRows rows at a time while there are so many, then fewer. The fewer rows, the more blocks at once: few
+// accumulators leave the multipliers waiting for one another's sums.
+template <int G, bool kPerGate, auto kEpilogue, int kRows = kMostRows<G>, class Args, class T>
 HWY_INLINE void Multiply(const Args& args, const Operand<T>& p, const Range& range) {
-  // One gate wide, two blocks at once re-use a broadcast. More gates do so by themselves.
-  constexpr int kRows = kAccumulators / (G == 1 ? 2 : G);
-  Walk<G, kPerGate, kEpilogue, Args, T>{args, p, range}.template Rows<kRows>(range.row_begin, range.row_end);
+  constexpr int kBlocks = std::clamp(kAccumulators / (kRows * G), 1, 8);
+  const std::int64_t rows = range.row_end - range.row_begin;
+  // One row left over of tiles of three: better two and two.
+  const std::int64_t left = kRows == 3 && rows > kRows && rows % kRows == 1 ? kRows + 1 : rows % kRows;
+  Range tiles = range, rest = range;
+  tiles.row_end = rest.row_begin = range.row_end - left;
+  if (rows > left) MultiplyTiles<G, kPerGate, kEpilogue, kRows, kBlocks>(args, p, tiles);
+  if (left == 0) return;
+  if constexpr (kRows > 1) Multiply<G, kPerGate, kEpilogue, (kRows > 4 ? 4 : (kRows + 1) / 2)>(args, p, rest);
 }
 
 // kCandidate: the second half of the GRU with reset_before.
