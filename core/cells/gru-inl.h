@@ -5,8 +5,8 @@
 //   reset_before:  n = tanh(W_n x_t + R_n (r h_{t-1}) + b_n)
 //   h_t = (1 - z) n + z h_{t-1}
 //
-// Included once per instruction set inside the includer's namespace: no includes, no namespace here.
-// The includer defines RONDO_CELL_FN and an Ops policy. Arguments are read, then overwritten.
+// Included once per instruction set, in a namespace that has RONDO_CELL_FN and an Ops policy: no includes.
+// Arguments are read, then overwritten.
 
 // The half that both variants share: z activation in; n pre-activation in, activation out.
 template <class Ops, class V>

@@ -3,8 +3,8 @@
 //   i, f, o = sigmoid(a_i, a_f, a_o)    g = tanh(a_g)    a = W x_t + R h_{t-1} + b, gate order i f g o
 //   c_t = f c_{t-1} + i g               h_t = o tanh(c_t)
 //
-// Included once per instruction set inside the includer's namespace: no includes, no namespace here.
-// The includer defines RONDO_CELL_FN and an Ops policy. Arguments are read, then overwritten.
+// Included once per instruction set, in a namespace that has RONDO_CELL_FN and an Ops policy: no includes.
+// Arguments are read, then overwritten.
 
 // i f g o: pre-activations in, activations out. c: c_{t-1} in, c_t out.
 template <class Ops, class V>

@@ -2,8 +2,7 @@
 //
 //   h_t = f(W x_t + R h_{t-1} + b)      f = tanh or relu
 //
-// Included once per instruction set inside the includer's namespace: no includes, no namespace here.
-// The includer defines RONDO_CELL_FN and an Ops policy.
+// Included once per instruction set, in a namespace that has RONDO_CELL_FN and an Ops policy: no includes.
 
 template <bool kRelu, class Ops, class V>
 RONDO_CELL_FN V simple_forward(const Ops& ops, const V& a) {

@@ -87,7 +87,7 @@ void FillGruCells(Kernels<T>& k) {
   k.gru_before = {RunForward<2, GruBeforeGatesForward<D>>, RunForward<1, GruBeforeCandidateForward<D>, true>,
                   RunBackward<GruBeforeCandidateBackward<D>>, RunBackward<GruBeforeGatesBackward<D>, false>};
 }
-void FillGru(KernelTables& tables) { FillGruCells(tables.f32), FillGruCells(tables.f64); }
+void FillGru(KernelTables& t) { FillGruCells(std::get<0>(t)), FillGruCells(std::get<1>(t)); }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

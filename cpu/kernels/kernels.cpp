@@ -58,14 +58,12 @@ std::atomic<const Isa*>& current() {
 
 }  // namespace
 
-template <>
-const Kernels<float>& kernels<float>() {
-  return current().load()->tables.f32;
+template <class T>
+const Kernels<T>& kernels() {
+  return std::get<Kernels<T>>(current().load()->tables);
 }
-template <>
-const Kernels<double>& kernels<double>() {
-  return current().load()->tables.f64;
-}
+template const Kernels<float>& kernels();
+template const Kernels<double>& kernels();
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;

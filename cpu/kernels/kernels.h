@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace rondo::cpu {
@@ -97,10 +98,7 @@ struct Kernels {
 
 // Each file of kernels fills in its own, by a function for each instruction set, compiled for that set; null
 // where the build lacks it.
-struct KernelTables {
-  Kernels<float> f32;
-  Kernels<double> f64;
-};
+using KernelTables = std::tuple<Kernels<float>, Kernels<double>>;
 using FillFunction = void (*)(KernelTables&);
 extern const FillFunction kFillSimple[], kFillLstm[], kFillGru[];
 #define RONDO_EACH_ISA(fill) \

@@ -38,7 +38,7 @@ void FillLstmCell(Kernels<T>& k) {
   using D = hn::ScalableTag<T>;
   k.lstm = {RunForward<4, LstmForward<D>>, nullptr, RunBackward<LstmBackward<D>>, nullptr};
 }
-void FillLstm(KernelTables& tables) { FillLstmCell(tables.f32), FillLstmCell(tables.f64); }
+void FillLstm(KernelTables& t) { FillLstmCell(std::get<0>(t)), FillLstmCell(std::get<1>(t)); }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

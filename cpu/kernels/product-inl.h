@@ -49,24 +49,23 @@ HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t b
     const auto weight = [&](int c)
         HWY_ATTR { return hn::Load(d, blocks[c / G] + (k * G + c % G) * kLanes<T>); };
     const auto input = [&](int r, int g) HWY_ATTR { return hn::Set(d, in[r * p.ld + g * p.group + k]); };
+    const auto add = [&](int r, int c, V x, V w) HWY_ATTR {
+      sums[r * kColumns + c] = hn::MulAdd(x, w, sums[r * kColumns + c]);
+    };
     // The fewer of weights and inputs stay in registers while the others pass by.
     if constexpr (!kPerGate && kColumns < kRows) {
       V w[kColumns];
       HWY_UNROLL(24) for (int c = 0; c < kColumns; ++c) w[c] = weight(c);
       HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
         const V x = input(r, 0);
-        V* sum = sums + r * kColumns;
-        HWY_UNROLL(24) for (int c = 0; c < kColumns; ++c) sum[c] = hn::MulAdd(x, w[c], sum[c]);
+        HWY_UNROLL(24) for (int c = 0; c < kColumns; ++c) add(r, c, x, w[c]);
       }
     } else {
       V x[kRows * kInputs];
       HWY_UNROLL(24) for (int i = 0; i < kRows * kInputs; ++i) x[i] = input(i / kInputs, i % kInputs);
       HWY_UNROLL(24) for (int c = 0; c < kColumns; ++c) {
-        const V w = weight(c), *x_of_gate = x + c % kInputs;
-        V* sum = sums + c;
-        HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
-          sum[r * kColumns] = hn::MulAdd(x_of_gate[r * kInputs], w, sum[r * kColumns]);
-        }
+        const V w = weight(c);
+        HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) add(r, c, x[r * kInputs + c % kInputs], w);
       }
     }
   }

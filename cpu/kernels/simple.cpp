@@ -50,7 +50,7 @@ void FillSimpleCell(Kernels<T>& k) {
   k.simple_relu = {RunForward<1, SimpleForward<true, D>>, nullptr,
                    RunBackward<SimpleBackward<true, D>>, nullptr};
 }
-void FillSimple(KernelTables& tables) { FillSimpleCell(tables.f32), FillSimpleCell(tables.f64); }
+void FillSimple(KernelTables& t) { FillSimpleCell(std::get<0>(t)), FillSimpleCell(std::get<1>(t)); }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
