@@ -131,8 +131,9 @@ HWY_INLINE void Multiply(const Args& args, const Operand<T>& p, const Range& ran
   const std::int64_t rows = range.row_end - range.row_begin;
   // One row left over of tiles of three: better two and two.
   const std::int64_t left = kRows == 3 && rows > kRows && rows % kRows == 1 ? kRows + 1 : rows % kRows;
-  Range tiles = range, rest = range;
-  tiles.row_end = rest.row_begin = range.row_end - left;
+  const std::int64_t end = range.row_end - left;
+  const Range tiles{range.row_begin, end, range.block_begin, range.block_end};
+  const Range rest{end, range.row_end, range.block_begin, range.block_end};
   if (rows > left) MultiplyTiles<G, kPerGate, kEpilogue, kRows, kBlocks>(args, p, tiles);
   if (left == 0) return;
   if constexpr (kRows > 1) Multiply<G, kPerGate, kEpilogue, (kRows > 4 ? 4 : (kRows + 1) / 2)>(args, p, rest);
