@@ -2,23 +2,15 @@
 //
 //   h_t = f(W x_t + R h_{t-1} + b)      f = tanh or relu
 //
-// Included once per instruction set inside the includer's namespace: no includes, no namespace here.
-// The includer defines RONDO_CELL_FN and an Ops policy.
+// Included once per instruction set, in a namespace that has RONDO_CELL_FN and an Ops policy: no includes.
 
-template <class Ops, class V>
-RONDO_CELL_FN V simple_tanh_forward(const Ops& ops, const V& a) {
-  return ops.tanh(a);
+template <bool kRelu, class Ops, class V>
+RONDO_CELL_FN V simple_forward(const Ops& ops, const V& a) {
+  return kRelu ? ops.max_zero(a) : ops.tanh(a);
 }
+
 // h = f(a); both derivatives follow from it.
-template <class Ops, class V>
-RONDO_CELL_FN V simple_tanh_backward(const Ops& ops, const V& h, const V& dh) {
-  return ops.mul(dh, ops.one_minus(ops.mul(h, h)));
-}
-template <class Ops, class V>
-RONDO_CELL_FN V simple_relu_forward(const Ops& ops, const V& a) {
-  return ops.max_zero(a);
-}
-template <class Ops, class V>
-RONDO_CELL_FN V simple_relu_backward(const Ops& ops, const V& h, const V& dh) {
-  return ops.where_positive(h, dh);
+template <bool kRelu, class Ops, class V>
+RONDO_CELL_FN V simple_backward(const Ops& ops, const V& h, const V& dh) {
+  return kRelu ? ops.where_positive(h, dh) : ops.mul(dh, ops.tanh_slope(h));
 }

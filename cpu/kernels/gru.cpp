@@ -1,173 +1,96 @@
 // GRU steps, reset_after and reset_before: products with the cells of core/cells/gru-inl.h as epilogues.
-#include "cpu/kernels/kernels.h"
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/gru.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
-#include <hwy/highway.h>
 
-#include "cpu/kernels/isa.h"
+#include "cpu/kernels/product-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace rondo::cpu::HWY_NAMESPACE {
-#undef RONDO_CELL_FN
-#define RONDO_CELL_FN HWY_INLINE
-#include "cpu/kernels/product-inl.h"
-#include "cpu/kernels/ops-inl.h"
 #include "core/cells/gru-inl.h"
 
 // Columns of a row of gates.
 enum GruColumn : std::int64_t { kN = 0, kR = 1, kZ = 2, kFourth = 3 };
 
+// Sums of r z n.
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> LoadBiased(D d, const ForwardStep<T>& a, const T* gates, std::int64_t unit, GruColumn column) {
-  return hn::Add(hn::LoadU(d, gates + column * a.hp), hn::LoadU(d, a.bias + column * a.hp + unit));
+HWY_NOINLINE void GruAfterForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
+  hn::Vec<D> r, z, n = LoadInput(a, at, kN), h;
+  LoadSums(a, at, sums, kR, r, z);
+  const auto rn = hn::Add(hn::Load(D(), sums + 2 * kLanes<T>), at.Load(a.bias + kFourth * a.hp, 0));
+  gru_after_forward(Ops<D>(), r, z, n, rn, at.Load(a.h_prev, a.hp), h);
+  if (a.training) StoreGates(a, at, kN, n, r, z, rn);
+  StoreState(a, at, h);
 }
 
-struct GruAfterForwardStep {
-  static constexpr int kGates = 3;  // r z n
-  template <class T>
-  static HWY_INLINE Operand<T> Input(const ForwardStep<T>& a) {
-    return {a.recurrent, a.k, a.h_in, a.hp, a.group};
-  }
-  template <class D, class T = hn::TFromD<D>>
-  static HWY_NOINLINE void Epilogue(D d, const ForwardStep<T>& a, std::int64_t row, std::int64_t unit,
-                                    const T* HWY_RESTRICT sums) {
-    const std::size_t lanes = hn::Lanes(d);
-    T* gates = a.gates + row * a.ld_gates + unit;
-    auto r = hn::Add(hn::Load(d, sums), LoadBiased(d, a, gates, unit, kR));
-    auto z = hn::Add(hn::Load(d, sums + lanes), LoadBiased(d, a, gates, unit, kZ));
-    const auto hn_sum = hn::Add(hn::Load(d, sums + 2 * lanes), hn::LoadU(d, a.bias + kFourth * a.hp + unit));
-    auto n = LoadBiased(d, a, gates, unit, kN), h = n;
-    gru_after_forward(Ops<D>{d}, r, z, n, hn_sum, hn::LoadU(d, a.h_prev + row * a.hp + unit), h);
-    if (a.training) {
-      hn::StoreU(n, d, gates);
-      hn::StoreU(r, d, gates + kR * a.hp);
-      hn::StoreU(z, d, gates + kZ * a.hp);
-      hn::StoreU(hn_sum, d, gates + kFourth * a.hp);
-    }
-    StoreState(d, a, row, unit, h);
-  }
-};
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void GruAfterBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
+  hn::Vec<D> n, r, z, rn, carry;
+  const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h), dh = LoadStateGradient(a, at, sum);
+  LoadGates(a, at, kN, n, r, z, rn);
+  gru_after_backward(Ops<D>(), r, z, n, rn, h_prev, dh, carry);
+  StoreGates(a, at, kN, n, r, z, rn);
+  at.Store(carry, a.carry, a.hp);
+}
 
-struct GruAfterBackwardStep {
-  template <class D, class T = hn::TFromD<D>>
-  static HWY_NOINLINE void Epilogue(D d, const BackwardStep<T>& a, std::int64_t row, std::int64_t unit,
-                                    hn::Vec<D> sum) {
-    T* gates = a.gates + row * a.ld_gates + unit;
-    const auto dh = StateGradient(d, a, row, unit, sum);
-    auto n = hn::LoadU(d, gates), r = hn::LoadU(d, gates + kR * a.hp), z = hn::LoadU(d, gates + kZ * a.hp),
-         hn_sum = hn::LoadU(d, gates + kFourth * a.hp), carry = dh;
-    gru_after_backward(Ops<D>{d}, r, z, n, hn_sum, LoadPart(d, a.h_prev + row * a.ld_h_prev, unit, a.h), dh, carry);
-    hn::StoreU(n, d, gates);
-    hn::StoreU(r, d, gates + kR * a.hp);
-    hn::StoreU(z, d, gates + kZ * a.hp);
-    hn::StoreU(hn_sum, d, gates + kFourth * a.hp);
-    hn::StoreU(carry, d, a.carry + row * a.hp + unit);
-  }
-};
+// reset_before, first half: sums of r z.
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void GruBeforeGatesForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
+  hn::Vec<D> r, z, rh;
+  LoadSums(a, at, sums, kR, r, z);
+  // n is the third gate: under per-gate masks it reads the third masked h.
+  gru_before_forward(Ops<D>(), r, z, at.Load(a.h_in + 2 * a.group, a.hp), rh);
+  at.Store(rh, a.rh, a.hp);
+  StoreGates(a, at, kZ, z);
+  if (!a.training) return;
+  StoreGates(a, at, kR, r);
+  StoreGates(a, at, kFourth, rh);
+}
 
-struct GruBeforeGatesForwardStep {
-  static constexpr int kGates = 2;  // r z
-  template <class T>
-  static HWY_INLINE Operand<T> Input(const ForwardStep<T>& a) {
-    return {a.recurrent, a.k, a.h_in, a.hp, a.group};
-  }
-  template <class D, class T = hn::TFromD<D>>
-  static HWY_NOINLINE void Epilogue(D d, const ForwardStep<T>& a, std::int64_t row, std::int64_t unit,
-                                    const T* HWY_RESTRICT sums) {
-    T* gates = a.gates + row * a.ld_gates + unit;
-    auto r = hn::Add(hn::Load(d, sums), LoadBiased(d, a, gates, unit, kR));
-    auto z = hn::Add(hn::Load(d, sums + hn::Lanes(d)), LoadBiased(d, a, gates, unit, kZ));
-    // n is the third gate: under per-gate masks it reads the third masked h.
-    auto rh = hn::LoadU(d, a.h_in + 2 * a.group + row * a.hp + unit);
-    gru_before_gates_forward(Ops<D>{d}, r, z, hn::LoadU(d, a.h_in + 2 * a.group + row * a.hp + unit), rh);
-    hn::StoreU(rh, d, a.rh + row * a.hp + unit);
-    hn::StoreU(z, d, gates + kZ * a.hp);
-    if (a.training) {
-      hn::StoreU(r, d, gates + kR * a.hp);
-      hn::StoreU(rh, d, gates + kFourth * a.hp);
-    }
-  }
-};
+// Second half: the sum of n.
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void GruBeforeCandidateForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
+  hn::Vec<D> n, z, h;
+  LoadSums(a, at, sums, kN, n);
+  LoadGates(a, at, kZ, z);
+  gru_candidate_forward(Ops<D>(), z, n, at.Load(a.h_prev, a.hp), h);
+  if (a.training) StoreGates(a, at, kN, n);
+  StoreState(a, at, h);
+}
 
-struct GruBeforeCandidateForwardStep {
-  static constexpr int kGates = 1;  // n
-  template <class T>
-  static HWY_INLINE Operand<T> Input(const ForwardStep<T>& a) {
-    return {a.recurrent_n, a.k, a.rh, a.hp, 0};
-  }
-  template <class D, class T = hn::TFromD<D>>
-  static HWY_NOINLINE void Epilogue(D d, const ForwardStep<T>& a, std::int64_t row, std::int64_t unit,
-                                    const T* HWY_RESTRICT sums) {
-    T* gates = a.gates + row * a.ld_gates + unit;
-    auto n = hn::Add(hn::Load(d, sums), LoadBiased(d, a, gates, unit, kN)), h = n;
-    gru_before_candidate_forward(Ops<D>{d}, hn::LoadU(d, gates + kZ * a.hp), n,
-                                 hn::LoadU(d, a.h_prev + row * a.hp + unit), h);
-    if (a.training) hn::StoreU(n, d, gates);
-    StoreState(d, a, row, unit, h);
-  }
-};
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void GruBeforeCandidateBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
+  hn::Vec<D> n, z, carry;
+  const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h), dh = LoadStateGradient(a, at, sum);
+  LoadGates(a, at, kN, n);
+  LoadGates(a, at, kZ, z);
+  gru_candidate_backward(Ops<D>(), z, n, h_prev, dh, carry);
+  StoreGates(a, at, kN, n);
+  StoreGates(a, at, kZ, z);
+  at.Store(carry, a.carry, a.hp);
+}
 
-struct GruBeforeCandidateBackwardStep {
-  template <class D, class T = hn::TFromD<D>>
-  static HWY_NOINLINE void Epilogue(D d, const BackwardStep<T>& a, std::int64_t row, std::int64_t unit,
-                                    hn::Vec<D> sum) {
-    T* gates = a.gates + row * a.ld_gates + unit;
-    const auto dh = StateGradient(d, a, row, unit, sum);
-    auto n = hn::LoadU(d, gates), z = hn::LoadU(d, gates + kZ * a.hp), carry = dh;
-    gru_before_candidate_backward(Ops<D>{d}, z, n, LoadPart(d, a.h_prev + row * a.ld_h_prev, unit, a.h), dh, carry);
-    hn::StoreU(n, d, gates);
-    hn::StoreU(z, d, gates + kZ * a.hp);
-    hn::StoreU(carry, d, a.carry + row * a.hp + unit);
-  }
-};
-
-// Its product is dn R_n, so sum is d loss / d rh; the mask, n's own, has scaled h, not rh.
-struct GruBeforeGatesBackwardStep {
-  static constexpr int kGates = 1;
-  template <class T>
-  static HWY_INLINE Operand<T> Input(const BackwardStep<T>& a) {
-    return {a.recurrent, a.k, a.da, a.ld_gates, 0};
-  }
-  template <class D, class T = hn::TFromD<D>>
-  static HWY_NOINLINE void Epilogue(D d, const BackwardStep<T>& a, std::int64_t row, std::int64_t unit,
-                                    const T* HWY_RESTRICT sums) {
-    T* gates = a.gates + row * a.ld_gates + unit;
-    T* carry = a.carry + row * a.hp + unit;
-    auto h_masked = LoadPart(d, a.h_prev + row * a.ld_h_prev, unit, a.h);
-    auto mask = hn::Set(d, T(1));
-    if (a.mask != nullptr) mask = hn::LoadU(d, a.mask + row * a.hp + unit);
-    h_masked = hn::Mul(h_masked, mask);
-    auto r = hn::LoadU(d, gates + kR * a.hp), dh_masked = r;
-    gru_before_gates_backward(Ops<D>{d}, r, h_masked, hn::Load(d, sums), dh_masked);
-    hn::StoreU(r, d, gates + kR * a.hp);
-    hn::StoreU(hn::MulAdd(dh_masked, mask, hn::LoadU(d, carry)), d, carry);
-  }
-};
-template <class T>
-void GruBeforeGatesBackward(const BackwardStep<T>& args, const Range& range) {
-  Walk<GruBeforeGatesBackwardStep, false>(hn::ScalableTag<T>(), args, range);
+// The product is dn R_n, so sum is d loss / d rh, times n's mask: that has scaled h, not rh.
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void GruBeforeGatesBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
+  hn::Vec<D> r, dh;
+  LoadGates(a, at, kR, r);
+  gru_before_backward(Ops<D>(), r, at.LoadPart(a.h_prev, a.ld_h_prev, a.h), sum, dh);
+  StoreGates(a, at, kR, r);
+  at.Store(hn::Add(dh, at.Load(a.carry, a.hp)), a.carry, a.hp);
 }
 
 template <class T>
-void FillGruTable(Kernels<T>& k) {
-  k.gru_after.forward = RunForward<GruAfterForwardStep, T>;
-  k.gru_after.backward = RunBackward<GruAfterBackwardStep, T>;
-  k.gru_before.forward = RunForward<GruBeforeGatesForwardStep, T>;
-  k.gru_before.forward_second = RunForward<GruBeforeCandidateForwardStep, T>;
-  k.gru_before.backward = RunBackward<GruBeforeCandidateBackwardStep, T>;
-  k.gru_before.backward_second = GruBeforeGatesBackward<T>;
+void FillGruCells(Kernels<T>& k) {
+  using D = hn::ScalableTag<T>;
+  k.gru_after = {RunForward<3, GruAfterForward<D>>, nullptr, RunBackward<GruAfterBackward<D>>, nullptr};
+  k.gru_before = {RunForward<2, GruBeforeGatesForward<D>>, RunForward<1, GruBeforeCandidateForward<D>, true>,
+                  RunBackward<GruBeforeCandidateBackward<D>>, RunBackward<GruBeforeGatesBackward<D>, false>};
 }
-void FillGru(Kernels<float>& f32, Kernels<double>& f64) {
-  FillGruTable(f32);
-  FillGruTable(f64);
-}
+void FillGru(KernelTables& t) { FillGruCells(std::get<0>(t)), FillGruCells(std::get<1>(t)); }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace rondo::cpu {
-void fill_gru(Isa isa, Kernels<float>& f32, Kernels<double>& f64) { RONDO_CALL_FOR_ISA(isa, FillGru, f32, f64) }
-}  // namespace rondo::cpu
+const rondo::cpu::FillFunction rondo::cpu::kFillGru[] = RONDO_EACH_ISA(FillGru);
 #endif

@@ -1,113 +1,82 @@
-// Which instruction set is in force, and its table of kernels.
+// Which instruction set is in force, and its tables of kernels.
 #include "cpu/kernels/kernels.h"
 
 #include <atomic>
 #include <cstdlib>
-#include <utility>
 
-#include <hwy/highway.h>
 #include <hwy/targets.h>
 
-#include "cpu/kernels/isa.h"
 #include "rondo/error.h"
 
 namespace rondo::cpu {
-
-void fill_simple(Isa isa, Kernels<float>& f32, Kernels<double>& f64);
-void fill_lstm(Isa isa, Kernels<float>& f32, Kernels<double>& f64);
-void fill_gru(Isa isa, Kernels<float>& f32, Kernels<double>& f64);
-
 namespace {
 
-constexpr std::pair<const char*, Isa> kNames[] = {
-    {"avx512", Isa::kAvx512}, {"avx2", Isa::kAvx2}, {"neon", Isa::kNeon}, {"scalar", Isa::kScalar}};
+struct Isa {
+  const char* name;
+  KernelTables tables;
+};
 
-bool runs(Isa isa) {
-  const std::int64_t machine = static_cast<std::int64_t>(hwy::SupportedTargets());
-  switch (isa) {
-    RONDO_IF_AVX512(case Isa::kAvx512 : return (machine & HWY_AVX3) != 0;)
-    RONDO_IF_AVX2(case Isa::kAvx2 : return (machine & HWY_AVX2) != 0;)
-    RONDO_IF_NEON(case Isa::kNeon : return (machine & HWY_NEON) != 0;)
-    RONDO_IF_SCALAR(case Isa::kScalar : return true;)
-    default: return false;
-  }
+// Those of this machine and build, best first.
+const std::vector<Isa>& isas() {
+  static const std::vector<Isa> available = [] {
+    // In the order of RONDO_EACH_ISA.
+    constexpr std::int64_t kTargets[] = {HWY_AVX3, HWY_AVX2, HWY_NEON, HWY_SCALAR};
+    constexpr const char* kNames[] = {"avx512", "avx2", "neon", "scalar"};
+    const std::int64_t machine = hwy::SupportedTargets() | HWY_SCALAR;
+    std::vector<Isa> found;
+    for (std::size_t i = 0; i < std::size(kTargets); ++i) {
+      // Filling is compiled for the instruction set as well: a machine that lacks it must not run it.
+      if ((kTargets[i] & HWY_TARGETS & machine) == 0) continue;
+      found.push_back({kNames[i], {}});
+      for (const FillFunction* fill : {kFillSimple, kFillLstm, kFillGru}) fill[i](found.back().tables);
+    }
+    return found;
+  }();
+  return available;
 }
 
-Isa best() {
-  for (const auto& [name, isa] : kNames) {
-    if (runs(isa)) return isa;
+// Null when there is none of that name; "" is the best.
+const Isa* find(const std::string& name) {
+  for (const Isa& isa : isas()) {
+    if (name.empty() || name == isa.name) return &isa;
   }
-  return Isa::kScalar;
+  return nullptr;
 }
 
-Isa chosen_at_start() {
+const Isa* chosen_at_start() {
   const char* wanted = std::getenv("RONDO_ISA");
-  if (wanted == nullptr || *wanted == '\0') return best();
+  if (const Isa* isa = find(wanted == nullptr ? "" : wanted)) return isa;
   std::string legal;
-  for (const auto& [name, isa] : kNames) {
-    if (!runs(isa)) continue;
-    if (name == std::string(wanted)) return isa;
-    legal += (legal.empty() ? "" : ", ") + std::string(name);
-  }
+  for (const std::string& name : available_isas()) legal += (legal.empty() ? "" : ", ") + name;
   throw DeviceError("RONDO_ISA is \"" + std::string(wanted) + "\"; this machine and build have " + legal);
 }
 
-std::atomic<Isa>& current() {
-  static std::atomic<Isa> isa{chosen_at_start()};
+std::atomic<const Isa*>& current() {
+  static std::atomic<const Isa*> isa{chosen_at_start()};
   return isa;
-}
-
-struct Table {
-  Kernels<float> f32{};
-  Kernels<double> f64{};
-  // Filling is compiled for the instruction set as well: a machine that lacks it must not run it.
-  explicit Table(Isa isa) {
-    if (!runs(isa)) return;
-    fill_simple(isa, f32, f64);
-    fill_lstm(isa, f32, f64);
-    fill_gru(isa, f32, f64);
-  }
-};
-
-const Table& table() {
-  static const Table tables[] = {Table(Isa::kScalar), Table(Isa::kNeon), Table(Isa::kAvx2), Table(Isa::kAvx512)};
-  return tables[static_cast<int>(current().load())];
 }
 
 }  // namespace
 
-template <>
-const Kernels<float>& kernels<float>() {
-  return table().f32;
+template <class T>
+const Kernels<T>& kernels() {
+  return std::get<Kernels<T>>(current().load()->tables);
 }
-template <>
-const Kernels<double>& kernels<double>() {
-  return table().f64;
-}
+template const Kernels<float>& kernels();
+template const Kernels<double>& kernels();
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const auto& [name, isa] : kNames) {
-    if (runs(isa)) names.emplace_back(name);
-  }
+  for (const Isa& isa : isas()) names.emplace_back(isa.name);
   return names;
 }
 
-std::string isa_name() {
-  for (const auto& [name, isa] : kNames) {
-    if (isa == current().load()) return name;
-  }
-  return {};
-}
+std::string isa_name() { return current().load()->name; }
 
-bool set_isa(const std::string& wanted) {
-  for (const auto& [name, isa] : kNames) {
-    if (runs(isa) && (wanted == name || (wanted.empty() && isa == best()))) {
-      current() = isa;
-      return true;
-    }
-  }
-  return false;
+bool set_isa(const std::string& name) {
+  const Isa* isa = find(name);
+  if (isa != nullptr) current() = isa;
+  return isa != nullptr;
 }
 
 }  // namespace rondo::cpu

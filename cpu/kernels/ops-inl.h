@@ -1,5 +1,5 @@
 // The Ops policy of core/cells on Highway vectors: arithmetic, tanh and the logistic sigmoid.
-// Included once per instruction set, inside that set's namespace, after product-inl.h.
+// Included once per instruction set by product-inl.h, inside that set's namespace.
 
 // Constants of e^r - 1 = r + r^2 q(r) on |r| <= ln(2) / 2, q interpolated at Chebyshev nodes: relative error
 // of the sum 2.5e-8 (f32, q of degree 4) and 4.1e-17 (f64, degree 9), below half a unit in the last place.
@@ -7,28 +7,17 @@ template <class T>
 struct Exponential;
 template <>
 struct Exponential<float> {
-  using Bits = std::uint32_t;
-  static constexpr int kMantissa = 23;
-  static constexpr Bits kBias = 127;
-  static constexpr float kRounder = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
-  static constexpr float kLog2e = 1.44269504088896341f;
   static constexpr float kLn2High = 0x1.62e4p-1f, kLn2Low = 0x1.7f7d1cp-20f;
-  static constexpr float kMost = 87.3f;      // e^+-87.3 is a normal number
-  static constexpr float kTanhOne = 9.02f;   // from here on tanh rounds to 1
+  static constexpr float kMost = 87.3f;     // e^+-87.3 is a normal number
+  static constexpr float kTanhOne = 9.02f;  // from here on tanh rounds to 1
   static constexpr float kQ[] = {0.5f, 0.166665768f, 0.0416665544f, 0.00836320297f, 0.00139262135f};
 };
 template <>
 struct Exponential<double> {
-  using Bits = std::uint64_t;
-  static constexpr int kMantissa = 52;
-  static constexpr Bits kBias = 1023;
-  static constexpr double kRounder = 0x1.8p52;
-  static constexpr double kLog2e = 1.44269504088896341;
   static constexpr double kLn2High = 0x1.62e42fefa38p-1, kLn2Low = 0x1.ef35793c7673p-45;
-  static constexpr double kMost = 708;
-  static constexpr double kTanhOne = 19.1;
-  static constexpr double kQ[] = {0.500000000000000103,    0.166666666666666675,    0.0416666666666239915,
-                                  0.00833333333333005135,  0.00138888889172817933,  0.000198412698631059687,
+  static constexpr double kMost = 708, kTanhOne = 19.1;
+  static constexpr double kQ[] = {0.500000000000000103,     0.166666666666666675,   0.0416666666666239915,
+                                  0.00833333333333005135,   0.00138888889172817933, 0.000198412698631059687,
                                   0.0000248015211902177277, 2.75572683786841929e-6, 2.76201387197339956e-7,
                                   2.51004241570050668e-8};
 };
@@ -42,11 +31,13 @@ struct Ops {
   HWY_INLINE V mul(V a, V b) const { return hn::Mul(a, b); }
   HWY_INLINE V sub(V a, V b) const { return hn::Sub(a, b); }
   HWY_INLINE V fma(V a, V b, V c) const { return hn::MulAdd(a, b, c); }
-  HWY_INLINE V one_minus(V a) const { return hn::Sub(set(1), a); }
   HWY_INLINE V max_zero(V a) const { return hn::IfThenElse(hn::Lt(a, hn::Zero(d)), hn::Zero(d), a); }
   HWY_INLINE V where_positive(V condition, V value) const {
     return hn::IfThenElseZero(hn::Gt(condition, hn::Zero(d)), value);
   }
+  // Derivatives of the two functions below, by the functions' values.
+  HWY_INLINE V sigmoid_slope(V y) const { return hn::Mul(y, hn::Sub(set(1), y)); }
+  HWY_INLINE V tanh_slope(V y) const { return hn::Sub(set(1), hn::Mul(y, y)); }
 
   // At most 2 ulp. 1 / (1 + e^-x)
   HWY_INLINE V sigmoid(V x) const {
@@ -73,22 +64,23 @@ struct Ops {
 
   // p and scale with e^x = scale (1 + p), scale a power of two.
   HWY_INLINE V exp_minus_one(V x, V& scale) const {
-    const hn::Rebind<typename E::Bits, D> du;
-    const V shifted = hn::MulAdd(x, set(E::kLog2e), set(E::kRounder));
-    const V n = hn::Sub(shifted, set(E::kRounder));
-    scale = hn::BitCast(d, hn::ShiftLeft<E::kMantissa>(hn::Add(hn::BitCast(du, shifted), hn::Set(du, E::kBias))));
+    using Limits = std::numeric_limits<T>;
+    constexpr int kMantissa = Limits::digits - 1, kBias = Limits::max_exponent - 1;
+    const V rounder = set(T(3LL << (kMantissa - 1)));  // adding it leaves the nearest integer in the low bits
+    const hn::RebindToUnsigned<D> du;
+    const V shifted = hn::MulAdd(x, set(T(1.44269504088896341)), rounder);  // log2(e) x
+    const V n = hn::Sub(shifted, rounder);
+    const auto exponent = hn::Add(hn::BitCast(du, shifted), hn::Set(du, kBias));
+    scale = hn::BitCast(d, hn::ShiftLeft<kMantissa>(exponent));
     const V r = hn::NegMulAdd(n, set(E::kLn2Low), hn::NegMulAdd(n, set(E::kLn2High), x));
     const V r2 = hn::Mul(r, r);
-    return hn::MulAdd(r2, q(r, r2), r);
-  }
-  // Pairs of terms, then Horner in r^2: half the latency of Horner in r.
-  HWY_INLINE V q(V r, V r2) const {
-    constexpr int kTerms = static_cast<int>(sizeof(E::kQ) / sizeof(T));
-    constexpr int kLast = (kTerms - 1) / 2 * 2;
-    V sum = kLast + 1 < kTerms ? hn::MulAdd(r, set(E::kQ[kTerms - 1]), set(E::kQ[kLast])) : set(E::kQ[kLast]);
+    // q by pairs of terms, then Horner in r^2: half the latency of Horner in r.
+    constexpr int kTerms = static_cast<int>(std::size(E::kQ)), kLast = (kTerms - 1) / 2 * 2;
+    V q = set(E::kQ[kLast]);
+    if constexpr (kLast + 1 < kTerms) q = hn::MulAdd(r, set(E::kQ[kTerms - 1]), q);
     HWY_UNROLL(8) for (int i = kLast - 2; i >= 0; i -= 2) {
-      sum = hn::MulAdd(sum, r2, hn::MulAdd(r, set(E::kQ[i + 1]), set(E::kQ[i])));
+      q = hn::MulAdd(q, r2, hn::MulAdd(r, set(E::kQ[i + 1]), set(E::kQ[i])));
     }
-    return sum;
+    return hn::MulAdd(r2, q, r);
   }
 };

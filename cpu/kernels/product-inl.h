@@ -1,17 +1,28 @@
-// The product of the kernels: register tiles over a packed matrix, and the walk over rows and blocks.
+// What all kernels share: the product, that is register tiles over a packed matrix and the walk over rows and
+// blocks, and what the cells' epilogues load and store.
 // Every output element is one sum over k in rising order, whatever the tile, so results do not depend on
 // how the work is split.
 //
-// Included once per instruction set, inside that set's namespace.
+// Included once per instruction set.
+#include <algorithm>
+#include <limits>
 
+#include <hwy/highway.h>
+
+#include "cpu/kernels/kernels.h"
+
+#define RONDO_CELL_FN HWY_INLINE
+
+HWY_BEFORE_NAMESPACE();
+namespace rondo::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+#include "cpu/kernels/ops-inl.h"
 
 // Accumulators in flight: what the registers hold beside one weight and a tile's inputs.
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr int kAccumulators = 24;
-#else
-constexpr int kAccumulators = 12;
-#endif
+constexpr int kAccumulators = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 24 : 12;
+
+template <class T>
+constexpr std::int64_t kLanes = hn::MaxLanes(hn::ScalableTag<T>());
 
 // The product's part of a step: row r of in starts at in + r * ld; gate g reads in + g * group.
 template <class T>
@@ -19,216 +30,192 @@ struct Operand {
   const T* packed;
   std::int64_t k;
   const T* in;
-  std::int64_t ld;
-  std::int64_t group;
+  std::int64_t ld, group;
 };
 
-// One gate wide: two blocks at once re-use a broadcast. More gates do so by themselves.
-template <int G>
-constexpr int kTileBlocks = G == 1 ? 2 : 1;
-template <int G>
-constexpr int kTileRows = kAccumulators / (G * kTileBlocks<G>);
-
-// out [kRows][kBlocks][G][lanes] = in * packed, blocks block_stride apart.
-template <int G, int kRows, int kBlocks, bool kPerGate, class D, class T = hn::TFromD<D>>
-HWY_INLINE void Accumulate(D d, const Operand<T>& p, const T* HWY_RESTRICT packed, std::int64_t block_stride,
-                           const T* HWY_RESTRICT in, T* HWY_RESTRICT out) {
-  using V = hn::Vec<D>;
-  constexpr int kInputs = kPerGate ? G : 1;
-  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  V acc[kRows][kBlocks][G];
-  HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
-      HWY_UNROLL(24) for (int g = 0; g < G; ++g) acc[r][b][g] = hn::Zero(d);
-    }
-  }
-  // The fewer of weights and inputs stay in registers while the others pass by.
-  constexpr bool kHoldWeights = !kPerGate && kBlocks * G < kRows;
-  for (std::int64_t i = 0; i < p.k; ++i) {
-    const T* HWY_RESTRICT weights = packed + i * G * lanes;
-    if constexpr (kHoldWeights) {
-      V w[kBlocks][G];
-      HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
-        HWY_UNROLL(24) for (int g = 0; g < G; ++g) w[b][g] = hn::Load(d, weights + b * block_stride + g * lanes);
-      }
+// out [kRows][kBlocks][G][lanes] = in * packed, from a row and a block on. Inlined, though all cells could
+// share it: as a call it measures 4 % slower.
+template <int G, int kRows, int kBlocks, bool kPerGate, class T>
+HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t block, T* HWY_RESTRICT out) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  constexpr int kColumns = kBlocks * G, kInputs = kPerGate ? G : 1;
+  const T* HWY_RESTRICT blocks[kBlocks];
+  HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) blocks[b] = p.packed + (block + b) * p.k * G * kLanes<T>;
+  const T* HWY_RESTRICT in = p.in + row * p.ld;
+  V sums[kRows * kColumns];
+  HWY_UNROLL(24) for (int s = 0; s < kRows * kColumns; ++s) sums[s] = hn::Zero(d);
+  for (std::int64_t k = 0; k < p.k; ++k) {
+    const auto weight = [&](int c)
+        HWY_ATTR { return hn::Load(d, blocks[c / G] + (k * G + c % G) * kLanes<T>); };
+    const auto input = [&](int r, int g) HWY_ATTR { return hn::Set(d, in[r * p.ld + g * p.group + k]); };
+    const auto add = [&](int r, int c, V x, V w) HWY_ATTR {
+      sums[r * kColumns + c] = hn::MulAdd(x, w, sums[r * kColumns + c]);
+    };
+    // The fewer of weights and inputs stay in registers while the others pass by.
+    if constexpr (!kPerGate && kColumns < kRows) {
+      V w[kColumns];
+      HWY_UNROLL(24) for (int c = 0; c < kColumns; ++c) w[c] = weight(c);
       HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
-        const V x = hn::Set(d, in[r * p.ld + i]);
-        HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
-          HWY_UNROLL(24) for (int g = 0; g < G; ++g) acc[r][b][g] = hn::MulAdd(x, w[b][g], acc[r][b][g]);
-        }
+        const V x = input(r, 0);
+        HWY_UNROLL(24) for (int c = 0; c < kColumns; ++c) add(r, c, x, w[c]);
       }
     } else {
-      V x[kRows][kInputs];
-      HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
-        HWY_UNROLL(24) for (int g = 0; g < kInputs; ++g) x[r][g] = hn::Set(d, in[r * p.ld + g * p.group + i]);
+      V x[kRows * kInputs];
+      HWY_UNROLL(24) for (int i = 0; i < kRows * kInputs; ++i) x[i] = input(i / kInputs, i % kInputs);
+      HWY_UNROLL(24) for (int c = 0; c < kColumns; ++c) {
+        const V w = weight(c);
+        HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) add(r, c, x[r * kInputs + c % kInputs], w);
       }
-      HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
-        HWY_UNROLL(24) for (int g = 0; g < G; ++g) {
-          const V w = hn::Load(d, weights + b * block_stride + g * lanes);
-          HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
-            acc[r][b][g] = hn::MulAdd(x[r][kPerGate ? g : 0], w, acc[r][b][g]);
-          }
+    }
+  }
+  HWY_UNROLL(24) for (int s = 0; s < kRows * kColumns; ++s) hn::Store(sums[s], d, out + s * kLanes<T>);
+}
+
+// Where an epilogue works: one row, and the vector of units from `unit` on.
+template <class D>
+struct At {
+  using T = hn::TFromD<D>;
+  using V = hn::Vec<D>;
+  std::int64_t row, unit;
+
+  HWY_INLINE V Load(const T* rows, std::int64_t ld) const { return hn::LoadU(D(), rows + row * ld + unit); }
+  HWY_INLINE void Store(V v, T* rows, std::int64_t ld) const { hn::StoreU(v, D(), rows + row * ld + unit); }
+
+  // Rows outside the backend are H wide: the last block of units is loaded and stored in part, by way of
+  // the stack, since a masked access may still touch all of the vector (NEON) and so the next row.
+  HWY_INLINE V LoadPart(const T* rows, std::int64_t ld, std::int64_t h) const {
+    if (h - unit >= kLanes<T>) return Load(rows, ld);
+    HWY_ALIGN T part[kLanes<T>] = {};
+    for (std::int64_t i = 0; i < h - unit; ++i) part[i] = rows[row * ld + unit + i];
+    return hn::Load(D(), part);
+  }
+  HWY_INLINE void StorePart(V v, T* rows, std::int64_t ld, std::int64_t h) const {
+    if (h - unit >= kLanes<T>) return Store(v, rows, ld);
+    HWY_ALIGN T part[kLanes<T>];
+    hn::Store(v, D(), part);
+    for (std::int64_t i = 0; i < h - unit; ++i) rows[row * ld + unit + i] = part[i];
+  }
+};
+
+// Full tiles of rows, kBlocks blocks at a time while there are so many; a block's weights stay in cache over
+// all rows. kEpilogue(args, at, sums [G][lanes]) takes each row and block on from its sums.
+template <int G, bool kPerGate, auto kEpilogue, int kRows, int kBlocks, class Args, class T>
+HWY_INLINE void MultiplyTiles(const Args& args, const Operand<T>& p, const Range& range) {
+  HWY_ALIGN T sums[kRows * kBlocks * G * kLanes<T>];
+  std::int64_t block = range.block_begin;
+  for (; block + kBlocks <= range.block_end; block += kBlocks) {
+    for (std::int64_t row = range.row_begin; row < range.row_end; row += kRows) {
+      Accumulate<G, kRows, kBlocks, kPerGate>(p, row, block, sums);
+      for (int r = 0; r < kRows; ++r) {
+        for (int b = 0; b < kBlocks; ++b) {
+          const At<hn::ScalableTag<T>> at{row + r, (block + b) * kLanes<T>};
+          kEpilogue(args, at, sums + (r * kBlocks + b) * G * kLanes<T>);
         }
       }
     }
   }
-  HWY_UNROLL(24) for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) {
-      HWY_UNROLL(24) for (int g = 0; g < G; ++g) {
-        hn::Store(acc[r][b][g], d, out + ((r * kBlocks + b) * G + g) * lanes);
-      }
-    }
-  }
+  const Range rest{range.row_begin, range.row_end, block, range.block_end};
+  if constexpr (kBlocks > 1) MultiplyTiles<G, kPerGate, kEpilogue, kRows, (kBlocks + 1) / 2>(args, p, rest);
 }
 
-// A Step says what a tile computes: kGates, Input(args) and, for one row and block of units,
-// Epilogue(d, args, row, unit, sums[kGates][lanes]). This one multiplies all of K at once.
-template <class Step, int kRows, int kBlocks, bool kPerGate, class D, class Args>
-HWY_INLINE void Tile(D d, const Args& args, std::int64_t row, std::int64_t block) {
-  using T = hn::TFromD<D>;
-  constexpr int G = Step::kGates;
-  const Operand<T> p = Step::Input(args);
-  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const std::int64_t block_stride = p.k * G * lanes;
-  HWY_ALIGN T sums[kRows * kBlocks * G * hn::MaxLanes(d)];
-  Accumulate<G, kRows, kBlocks, kPerGate>(d, p, p.packed + block * block_stride, block_stride, p.in + row * p.ld,
-                                          sums);
-  for (int r = 0; r < kRows; ++r) {
-    for (int b = 0; b < kBlocks; ++b) {
-      Step::Epilogue(d, args, row + r, (block + b) * lanes, sums + (r * kBlocks + b) * G * lanes);
-    }
-  }
-}
+// One gate wide, two blocks at once re-use a broadcast; more gates do so by themselves.
+template <int G>
+constexpr int kMostRows = kAccumulators / (G == 1 ? 2 : G);
 
-// Rows [row, row + kRows) over blocks [block, end), kBlocks at a time while there are so many: few rows
-// with one block leave the multipliers waiting for one another's sums.
-template <class Step, int kRows, int kBlocks, bool kPerGate, class D, class Args>
-HWY_INLINE void FewRows(D d, const Args& args, std::int64_t row, std::int64_t block, std::int64_t end) {
-  for (; block + kBlocks <= end; block += kBlocks) Tile<Step, kRows, kBlocks, kPerGate>(d, args, row, block);
-  if constexpr (kBlocks > 1) FewRows<Step, kRows, (kBlocks + 1) / 2, kPerGate>(d, args, row, block, end);
-}
-template <class Step, int kRows, bool kPerGate, class D, class Args>
-HWY_INLINE void FewRows(D d, const Args& args, std::int64_t row, const Range& range) {
-  constexpr int kFit = kAccumulators / (kRows * Step::kGates);
-  constexpr int kBlocks = kFit < 1 ? 1 : (kFit > 8 ? 8 : kFit);
-  FewRows<Step, kRows, kBlocks, kPerGate>(d, args, row, range.block_begin, range.block_end);
-}
-
-// The walk: full row tiles with a block's weights kept in cache over all rows, then what is left.
-template <class Step, bool kPerGate, class D, class Args>
-HWY_INLINE void Walk(D d, const Args& args, const Range& range) {
-  constexpr int kRows = kTileRows<Step::kGates>;
-  constexpr int kBlocks = kTileBlocks<Step::kGates>;
+// kRows rows at a time while there are so many, then fewer. The fewer rows, the more blocks at once: few
+// accumulators leave the multipliers waiting for one another's sums.
+template <int G, bool kPerGate, auto kEpilogue, int kRows = kMostRows<G>, class Args, class T>
+HWY_INLINE void Multiply(const Args& args, const Operand<T>& p, const Range& range) {
+  constexpr int kBlocks = std::clamp(kAccumulators / (kRows * G), 1, 8);
   const std::int64_t rows = range.row_end - range.row_begin;
   // One row left over of tiles of three: better two and two.
   const std::int64_t left = kRows == 3 && rows > kRows && rows % kRows == 1 ? kRows + 1 : rows % kRows;
-  const std::int64_t full_end = range.row_end - left;
-  if (full_end > range.row_begin) {
-    std::int64_t block = range.block_begin;
-    for (; block + kBlocks <= range.block_end; block += kBlocks) {
-      for (std::int64_t row = range.row_begin; row < full_end; row += kRows) {
-        Tile<Step, kRows, kBlocks, kPerGate>(d, args, row, block);
-      }
-    }
-    for (; block < range.block_end; ++block) {
-      for (std::int64_t row = range.row_begin; row < full_end; row += kRows) {
-        Tile<Step, kRows, 1, kPerGate>(d, args, row, block);
-      }
-    }
-  }
-  std::int64_t row = full_end;
-  if constexpr (kRows > 4) {
-    for (; row + 4 <= range.row_end; row += 4) FewRows<Step, 4, kPerGate>(d, args, row, range);
-  }
-  for (; row + 2 <= range.row_end; row += 2) FewRows<Step, 2, kPerGate>(d, args, row, range);
-  for (; row < range.row_end; ++row) FewRows<Step, 1, kPerGate>(d, args, row, range);
+  const std::int64_t end = range.row_end - left;
+  const Range tiles{range.row_begin, end, range.block_begin, range.block_end};
+  const Range rest{end, range.row_end, range.block_begin, range.block_end};
+  if (rows > left) MultiplyTiles<G, kPerGate, kEpilogue, kRows, kBlocks>(args, p, tiles);
+  if (left == 0) return;
+  if constexpr (kRows > 1) Multiply<G, kPerGate, kEpilogue, (kRows > 4 ? 4 : (kRows + 1) / 2)>(args, p, rest);
 }
 
-template <class Step, class T>
-void RunForward(const ForwardStep<T>& args, const Range& range) {
-  const hn::ScalableTag<T> d;
-  if constexpr (Step::kGates > 1) {
-    if (args.group != 0) return Walk<Step, true>(d, args, range);
+// kCandidate: the second half of the GRU with reset_before.
+template <int G, auto kEpilogue, bool kCandidate = false, class T>
+void RunForward(const ForwardStep<T>& a, const Range& range) {
+  const Operand<T> p = kCandidate ? Operand<T>{a.recurrent_n, a.k, a.rh, a.hp, 0}
+                                  : Operand<T>{a.recurrent, a.k, a.h_in, a.hp, a.group};
+  if constexpr (G > 1) {
+    if (a.group != 0) return Multiply<G, true, kEpilogue>(a, p, range);
   }
-  Walk<Step, false>(d, args, range);
+  Multiply<G, false, kEpilogue>(a, p, range);
 }
 
 // Backward sums are one gate wide; a mask, or one a gate-wide segment of K, scales them.
-template <class Step>
-struct Masked {
-  static constexpr int kGates = 1;
-  template <class T>
-  static HWY_INLINE Operand<T> Input(const BackwardStep<T>& a) {
-    return {a.recurrent, a.k, a.da, a.ld_gates, 0};
-  }
-  template <class D, class T = hn::TFromD<D>>
-  static HWY_INLINE void Epilogue(D d, const BackwardStep<T>& a, std::int64_t row, std::int64_t unit,
-                                  const T* HWY_RESTRICT sums) {
-    auto sum = hn::Load(d, sums);
-    if (a.mask != nullptr) sum = hn::Mul(sum, hn::LoadU(d, a.mask + row * a.hp + unit));
-    Step::Epilogue(d, a, row, unit, sum);
-  }
-};
+template <auto kEpilogue, class D, class T = hn::TFromD<D>>
+HWY_INLINE void MaskSums(const BackwardStep<T>& a, At<D> at, const T* sums) {
+  const auto sum = hn::Load(D(), sums);
+  kEpilogue(a, at, a.mask == nullptr ? sum : hn::Mul(sum, at.Load(a.mask, a.hp)));
+}
 
-template <class Step, class T>
-void RunBackward(const BackwardStep<T>& args, const Range& range) {
-  const hn::ScalableTag<T> d;
-  if (args.segments == 1 || args.k == 0) return Walk<Masked<Step>, false>(d, args, range);
-  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const std::int64_t k = args.k / args.segments;
-  HWY_ALIGN T part[hn::MaxLanes(d)];
+template <auto kEpilogue, bool kSegments = true, class T>
+void RunBackward(const BackwardStep<T>& a, const Range& range) {
+  using D = hn::ScalableTag<T>;
+  const Operand<T> p{a.recurrent, a.k, a.da, a.ld_gates, 0};
+  const bool whole = !kSegments || a.segments == 1 || a.k == 0;
+  if (whole) return Multiply<1, false, MaskSums<kEpilogue, D>>(a, p, range);
+  const std::int64_t k = a.k / a.segments;
+  HWY_ALIGN T part[kLanes<T>];
   for (std::int64_t block = range.block_begin; block < range.block_end; ++block) {
-    for (std::int64_t row = range.row_begin; row < range.row_end; ++row) {
-      auto sum = hn::Zero(d);
-      for (int s = 0; s < args.segments; ++s) {
-        const Operand<T> p{args.recurrent, k, args.da, args.ld_gates, 0};
-        Accumulate<1, 1, 1, false>(d, p, p.packed + (block * args.k + s * k) * lanes, 0,
-                                   p.in + row * p.ld + s * k, part);
-        const T* mask = args.mask + s * args.mask_group + row * args.hp + block * lanes;
-        sum = hn::MulAdd(hn::LoadU(d, mask), hn::Load(d, part), sum);
+    for (At<D> at{range.row_begin, block * kLanes<T>}; at.row < range.row_end; ++at.row) {
+      auto sum = hn::Zero(D());
+      for (int s = 0; s < a.segments; ++s) {
+        const Operand<T> segment{p.packed + (block * a.k + s * k) * kLanes<T>, k, p.in + s * k, p.ld, 0};
+        Accumulate<1, 1, 1, false>(segment, at.row, 0, part);
+        sum = hn::MulAdd(at.Load(a.mask + s * a.mask_group, a.hp), hn::Load(D(), part), sum);
       }
-      Step::Epilogue(d, args, row, block * lanes, sum);
+      kEpilogue(a, at, sum);
     }
   }
 }
 
-// Rows outside the backend are H wide: the last block of units is loaded and stored in part, by way of the
-// stack, since a masked access may still touch all of the vector (NEON) and so the next row.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> LoadPart(D d, const T* row, std::int64_t unit, std::int64_t h) {
-  const std::int64_t left = h - unit;
-  if (left >= static_cast<std::int64_t>(hn::Lanes(d))) return hn::LoadU(d, row + unit);
-  HWY_ALIGN T part[hn::MaxLanes(d)] = {};
-  for (std::int64_t i = 0; i < left; ++i) part[i] = row[unit + i];
-  return hn::Load(d, part);
+// The columns of a row of gates from `column` on, one for each of v.
+template <class D, class Step, class... V>
+HWY_INLINE void LoadGates(const Step& a, At<D> at, std::int64_t column, V&... v) {
+  ((v = at.Load(a.gates + column++ * a.hp, a.ld_gates)), ...);
 }
+template <class D, class Step, class... V>
+HWY_INLINE void StoreGates(const Step& a, At<D> at, std::int64_t column, const V&... v) {
+  (at.Store(v, a.gates + column++ * a.hp, a.ld_gates), ...);
+}
+
+// W x + b of a column.
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void StorePart(hn::Vec<D> v, D d, T* row, std::int64_t unit, std::int64_t h) {
-  const std::int64_t left = h - unit;
-  if (left >= static_cast<std::int64_t>(hn::Lanes(d))) return hn::StoreU(v, d, row + unit);
-  HWY_ALIGN T part[hn::MaxLanes(d)];
-  hn::Store(v, d, part);
-  for (std::int64_t i = 0; i < left; ++i) row[unit + i] = part[i];
+HWY_INLINE hn::Vec<D> LoadInput(const ForwardStep<T>& a, At<D> at, std::int64_t column) {
+  return hn::Add(at.Load(a.gates + column * a.hp, a.ld_gates), at.Load(a.bias + column * a.hp, 0));
+}
+// W x + R h + b: the product's sums from the first on, with the columns from `column` on.
+template <class D, class T, class... V>
+HWY_INLINE void LoadSums(const ForwardStep<T>& a, At<D> at, const T* sums, std::int64_t column, V&... v) {
+  ((v = hn::Add(hn::Load(D(), sums), LoadInput(a, at, column++)), sums += kLanes<T>), ...);
 }
 
 // h_t to where the next step, the mask and the caller want it.
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void StoreState(D d, const ForwardStep<T>& a, std::int64_t row, std::int64_t unit, hn::Vec<D> h) {
-  hn::StoreU(h, d, a.h_next + row * a.hp + unit);
-  if (a.y != nullptr) StorePart(h, d, a.y + row * a.ld_y, unit, a.h);
-  if (a.mask != nullptr) {
-    for (int g = 0; g < a.groups; ++g) {
-      const std::int64_t at = g * a.mask_group + row * a.hp + unit;
-      hn::StoreU(hn::Mul(h, hn::LoadU(d, a.mask + at)), d, a.h_masked_next + at);
-    }
+HWY_INLINE void StoreState(const ForwardStep<T>& a, At<D> at, hn::Vec<D> h) {
+  at.Store(h, a.h_next, a.hp);
+  if (a.y != nullptr) at.StorePart(h, a.y, a.ld_y, a.h);
+  if (a.mask == nullptr) return;
+  for (int g = 0; g < a.groups; ++g) {
+    const std::int64_t group = g * a.mask_group;
+    at.Store(hn::Mul(h, at.Load(a.mask + group, a.hp)), a.h_masked_next + group, a.hp);
   }
 }
 
 // d loss / d h_t, complete: from above, from the next step's direct term and through R.
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> StateGradient(D d, const BackwardStep<T>& a, std::int64_t row, std::int64_t unit,
-                                    hn::Vec<D> sum) {
-  sum = hn::Add(sum, hn::LoadU(d, a.carry + row * a.hp + unit));
-  if (a.dy == nullptr) return sum;
-  return hn::Add(sum, LoadPart(d, a.dy + row * a.ld_dy, unit, a.h));
+HWY_INLINE hn::Vec<D> LoadStateGradient(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
+  sum = hn::Add(sum, at.Load(a.carry, a.hp));
+  return a.dy == nullptr ? sum : hn::Add(sum, at.LoadPart(a.dy, a.ld_dy, a.h));
 }
+}  // namespace rondo::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
