@@ -131,6 +131,7 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
         second.k = hp_;
         second.da = a.gates + order_.input_column[2] * hp_;
         if (masked) second.mask = m.mask + 2 * base.mask_group;
+        second.segments = 1;
         if (any) step.backward_second(second, range);
       }
       meet();

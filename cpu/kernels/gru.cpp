@@ -85,7 +85,7 @@ void FillGruCells(Kernels<T>& k) {
   using D = hn::ScalableTag<T>;
   k.gru_after = {RunForward<3, GruAfterForward<D>>, nullptr, RunBackward<GruAfterBackward<D>>, nullptr};
   k.gru_before = {RunForward<2, GruBeforeGatesForward<D>>, RunForward<1, GruBeforeCandidateForward<D>, true>,
-                  RunBackward<GruBeforeCandidateBackward<D>>, RunBackward<GruBeforeGatesBackward<D>, false>};
+                  RunBackward<GruBeforeCandidateBackward<D>>, RunBackward<GruBeforeGatesBackward<D>>};
 }
 void FillGru(KernelTables& t) { FillGruCells(std::get<0>(t)), FillGruCells(std::get<1>(t)); }
 }  // namespace rondo::cpu::HWY_NAMESPACE

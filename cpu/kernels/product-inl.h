@@ -157,12 +157,11 @@ HWY_INLINE void MaskSums(const BackwardStep<T>& a, At<D> at, const T* sums) {
   kEpilogue(a, at, a.mask == nullptr ? sum : hn::Mul(sum, at.Load(a.mask, a.hp)));
 }
 
-template <auto kEpilogue, bool kSegments = true, class T>
+template <auto kEpilogue, class T>
 void RunBackward(const BackwardStep<T>& a, const Range& range) {
   using D = hn::ScalableTag<T>;
   const Operand<T> p{a.recurrent, a.k, a.da, a.ld_gates, 0};
-  const bool whole = !kSegments || a.segments == 1 || a.k == 0;
-  if (whole) return Multiply<1, false, MaskSums<kEpilogue, D>>(a, p, range);
+  if (a.segments == 1 || a.k == 0) return Multiply<1, false, MaskSums<kEpilogue, D>>(a, p, range);
   const std::int64_t k = a.k / a.segments;
   HWY_ALIGN T part[kLanes<T>];
   for (std::int64_t block = range.block_begin; block < range.block_end; ++block) {
