@@ -39,6 +39,7 @@ StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
   m.header = pieces(1, sizeof(PassHeader));
   m.rows = pieces(1, max_n_ * word);
   m.offsets = pieces(1, (max_t_ + 1) * word);
+  m.flat = pieces(1, flat * word);
   m.h0 = pieces(pairs, state);
   m.c0 = pieces(c.cell == Cell::kLstm ? pairs : 0, state);
   m.x = pieces(1, flat * c.input_size * e);

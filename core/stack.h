@@ -84,16 +84,20 @@ struct LayerBackward : LayerCall {
   void* dparameters;  // the whole flat array, accumulated; null: not wanted
 };
 
-// Where a mask's values come from: four units at (step t, row, unit / 4) are one Philox block, so that
-// every device draws the same.
+// Where a mask's values come from: four units of (step t, row n) are one Philox block, so that every device
+// draws the same.
 struct MaskDraw {
   std::array<std::uint32_t, 2> key;  // of (seed, offset)
   std::uint32_t stream;              // kind, gate, direction and layer
   double rate;
-  std::int64_t t = 0;                 // 0 where one mask serves the sequence
-  const std::int64_t* row = nullptr;  // the caller's number of each row; null: i
+  // The number of each row (null: i), which is t * batch + n, or where there are steps, n * steps + t.
+  const std::int64_t* index;
+  std::int64_t batch, steps;
   std::array<std::uint32_t, 4> bits(std::int64_t i, std::int64_t unit_block) const {
-    return philox4x32({static_cast<std::uint32_t>(unit_block), static_cast<std::uint32_t>(row ? row[i] : i),
+    const std::int64_t number = index == nullptr ? i : index[i];
+    const std::int64_t t = steps > 0 ? number % steps : number / batch;
+    const std::int64_t n = steps > 0 ? number / steps : number % batch;
+    return philox4x32({static_cast<std::uint32_t>(unit_block), static_cast<std::uint32_t>(n),
                        static_cast<std::uint32_t>(t), stream},
                       key);
   }
@@ -144,6 +148,7 @@ class StackPlan final : public BackendPlan {
   // Memory of a pass at the plan's largest sizes. l: by layer, d: by direction, i: by layer * D + direction.
   struct MemoryLayout {
     Pieces header, rows, offsets;  // PassHeader, [N], [T + 1]
+    Pieces flat;                   // [P], ragged
     Pieces h0, c0;                 // i: [N, H]
     Pieces x;                      // [P, I], ragged
     Pieces y;                      // l: [P, D*H], or D times [P, H] when the merge reduces

@@ -37,7 +37,8 @@ struct StackPlan::BackwardPass : Pass {
         dy[d].index = rows();
       } else {
         const Rows room{shift(work_at(layout.d_in, top + 1), d * flat_rows() * h), h};
-        gather(room, dy[d], h);
+        dy[d].index = flat_index;
+        glue.copy_rows(room, dy[d], flat_rows(), h);
         dy[d] = room;
       }
     }

@@ -20,8 +20,10 @@ struct StackPlan::ForwardPass : Pass {
     header.has_h0 = header.has_c0 = false;
     if (training || header.ragged) keep_states();
     if (training) make_masks();
-    if (header.ragged)
-      gather({at(layout.x), config.input_size}, {args.x.data, config.input_size}, config.input_size);
+    if (header.ragged) {
+      const std::int64_t in = config.input_size;
+      glue.copy_rows({at(layout.x), in}, {args.x.data, in, flat_index}, flat_rows(), in);
+    }
     for (std::int64_t l = 0; l <= top; ++l) {
       if (l > 0) make_input(l);
       for (int d = 0; d < directions; ++d) run_layer(l, d);
@@ -52,6 +54,10 @@ struct StackPlan::ForwardPass : Pass {
       while (rows > 0 && lengths[row_index[rows - 1]] <= s) --rows;
       if (s == 0) header.live = rows;
       offsets[s + 1] = offsets[s] + rows;
+      const Sequence theirs = in_caller();
+      for (std::int64_t r = 0; r < rows; ++r) {
+        flat_index[offsets[s] + r] = theirs.start(s) + row_index[r] * theirs.row_stride;
+      }
     }
   }
 
@@ -77,12 +83,12 @@ struct StackPlan::ForwardPass : Pass {
     const std::uint32_t stream = kind | static_cast<std::uint32_t>(gate) << 2 |
                                  static_cast<std::uint32_t>(direction) << 4 |
                                  static_cast<std::uint32_t>(layer) << 5;
-    return {{key[0], key[1]}, stream, rate, 0, rows()};
+    return {{key[0], key[1]}, stream, rate, rows(), n, 0};
   }
   // Supplied at `from`, or drawn.
   void make_mask(Rows to, ConstRows from, const MaskDraw& draw, std::int64_t count, std::int64_t width) {
     if (from.data == nullptr) return glue.draw_mask(to, draw, count, width);
-    from.index = rows();
+    from.index = draw.index;
     glue.copy_rows(to, from, count, width);
   }
   void make_masks() {
@@ -116,11 +122,9 @@ struct StackPlan::ForwardPass : Pass {
     const ConstRows from{supplied.empty() ? nullptr : supplied[static_cast<std::size_t>(l)].data, out};
     MaskDraw source = draw(kLayer, config.layer_dropout, l, 0, 0);
     if (config.layer_masks == LayerMasks::kPerSequence) return make_mask(to, from, source, n, out);
-    const Sequence seq = sequence();
-    for (std::int64_t s = 0; s < t; ++s) {
-      source.t = s;
-      make_mask(step(to, seq, s), step(from, in_caller(), s), source, seq.rows(s), out);
-    }
+    source.index = flat();
+    source.steps = config.layout == Layout::kBatchMajor ? t : 0;
+    make_mask(to, from, source, flat_rows(), out);
   }
 
   void run_layer(std::int64_t l, int d) {

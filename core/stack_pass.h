@@ -35,7 +35,8 @@ struct StackPlan::Pass {
         work(workspace),
         header(*reinterpret_cast<PassHeader*>(at(layout.header))),
         row_index(reinterpret_cast<std::int64_t*>(at(layout.rows))),
-        offsets(reinterpret_cast<std::int64_t*>(at(layout.offsets))) {}
+        offsets(reinterpret_cast<std::int64_t*>(at(layout.offsets))),
+        flat_index(reinterpret_cast<std::int64_t*>(at(layout.flat))) {}
 
   StackPlan& plan;
   const RnnConfig& config;
@@ -50,8 +51,9 @@ struct StackPlan::Pass {
   const MemoryLayout& layout;
   std::byte *const kept, *const work;
   PassHeader& header;
-  std::int64_t* const row_index;  // [N], the caller's row of each of ours; read when ragged
-  std::int64_t* const offsets;    // [T + 1], ragged
+  std::int64_t* const row_index;   // [N], the caller's row of each of ours; read when ragged
+  std::int64_t* const offsets;     // [T + 1], ragged
+  std::int64_t* const flat_index;  // [P], likewise of each step and row in the caller's arrays
 
   std::byte* at(const Pieces& pieces, std::int64_t i = 0) const { return piece(kept, pieces, i); }
   std::byte* work_at(const Pieces& pieces, std::int64_t i = 0) const { return piece(work, pieces, i); }
@@ -71,6 +73,7 @@ struct StackPlan::Pass {
   }
 
   const std::int64_t* rows() const { return header.ragged ? row_index : nullptr; }
+  const std::int64_t* flat() const { return header.ragged ? flat_index : nullptr; }
   // The steps as the layers see them, and as they lie in the caller's arrays.
   Sequence sequence() const { return header.ragged ? Sequence{t, header.live, 0, 1, offsets} : in_caller(); }
   Sequence in_caller() const {
@@ -149,21 +152,11 @@ struct StackPlan::Pass {
   R step(R rows, const Sequence& seq, std::int64_t s) const {
     return {shift(rows.data, seq.start(s) * rows.ld), seq.row_stride * rows.ld, rows.index};
   }
-  // Between a caller's [T, N, width] or [N, T, width] and packed rows; padded steps become zeros.
-  void gather(Rows to, ConstRows from, std::int64_t width) const {
-    from.index = row_index;
-    for (std::int64_t s = 0; s < t; ++s) {
-      const Sequence ours = sequence();
-      glue.copy_rows(step(to, ours, s), step(from, in_caller(), s), ours.rows(s), width);
-    }
-  }
+  // Packed rows to a caller's [T, N, width] or [N, T, width], whose padded steps become zeros.
   void scatter(Rows to, ConstRows from, std::int64_t width) const {
     glue.copy_rows(to, {}, t * n, width);
-    to.index = row_index;
-    for (std::int64_t s = 0; s < t; ++s) {
-      const Sequence ours = sequence();
-      glue.copy_rows(step(to, in_caller(), s), step(from, ours, s), ours.rows(s), width);
-    }
+    to.index = flat_index;
+    glue.copy_rows(to, from, flat_rows(), width);
   }
 };
 
