@@ -68,10 +68,10 @@ class Backend {
 // registry.cpp. Backends in order of registration; the built-in ones are there from the first use.
 std::vector<Backend*> backends();
 Backend& backend_of(Device device);  // DeviceError when the device is missing or not usable
-void register_backend(std::unique_ptr<Backend> backend);
 void register_builtin_backends();  // defined by the CPU backend, the one that is linked in
+void register_backend(std::unique_ptr<Backend> backend);  // only from the function above, which runs once
 
-// A line to the log callback, and to stderr under RONDO_LOG=info. log_enabled() spares the formatting.
+// A line to the log callback, and to stderr under RONDO_LOG=info; log_enabled() says whether anybody reads it. Not for passes.
 bool log_enabled();
 void log_line(const std::string& line);
 

@@ -30,9 +30,16 @@ std::string described(const Candidate& candidate) {
 const Calibration& published_calibration() {
   // CPU: 80 to 100 GFLOP/s and about 100 GB/s from the second-level cache a core. GPU: 40 to 100 us a cuDNN
   // call, 3 to 12 us a step of its standard algorithm, 5 to 10 us and 50 GB/s (PCIe 5, pinned) a copy, and
-  // half of the f32 rate of an H100's data sheet (67 TFLOP/s). Midpoints, in the order of DeviceCost.
+  // half of the f32 rate of an H100's data sheet (67 TFLOP/s). Midpoints.
   static const Calibration published{
-      {0.5, 0.05, 9e4, 1e5, 0, 0}, {70, 7, 3.3e7, 3e6, 7.5, 5e4}, "published figures"};
+      {.fixed_us = 0.5, .step_floor_us = 0.05, .flops_per_us = 9e4, .weight_bytes_per_us = 1e5},
+      {.fixed_us = 70,
+       .step_floor_us = 7,
+       .flops_per_us = 3.3e7,
+       .weight_bytes_per_us = 3e6,
+       .copy_fixed_us = 7.5,
+       .copy_bytes_per_us = 5e4},
+      "published figures"};
   return published;
 }
 
@@ -85,8 +92,13 @@ Choice choose_device(const Request& request, std::span<const Candidate> candidat
     if (&candidate != best) others += "; " + described(candidate);
   }
   if (best == nullptr) {
-    const std::string asked = forced ? to_string(*forced) + " was asked for and is missing or unfit" : "";
-    throw DeviceError((forced ? asked : "no device can run this") + others);
+    if (!forced) throw DeviceError("no device can run this" + others);
+    for (const Candidate& candidate : choice.candidates) {
+      if (candidate.info.device != *forced) continue;
+      throw DeviceError(to_string(*forced) +
+                        " was asked for and cannot be used: " + candidate.support.reason);
+    }
+    throw DeviceError(to_string(*forced) + " was asked for and does not exist" + others);
   }
   const char* why = forced      ? ", which was asked for"
                     : able == 1 ? ", the only device that can run this"

@@ -18,7 +18,6 @@ std::vector<Backend*>& registered() {
 
 }  // namespace
 
-// During the call_once below.
 void register_backend(std::unique_ptr<Backend> backend) { registered().push_back(backend.release()); }
 
 std::vector<Backend*> backends() {

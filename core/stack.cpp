@@ -60,7 +60,7 @@ StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
   m.h = pieces(1, state);
   m.c = pieces(1, state);
   m.merged = pieces(reduces() ? 1 : 0, flat * out * e);
-  m.d_in = pieces(training ? 2 : 0, flat * std::max(c.input_size, directions * c.hidden_size) * e);
+  m.d_in = pieces(training ? 2 : 0, flat * in * e);
   m.d_parts = pieces(training ? directions : 0, flat * c.hidden_size * e);
   m.work_bytes = used;
   return m;

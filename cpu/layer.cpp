@@ -6,18 +6,21 @@
 namespace rondo::cpu {
 namespace {
 
-// The first row of part `index` of `count`: a multiple of 4 where the rows before have their share of all
+// The first row of part `index` of `count`: the multiple of 4 that comes nearest to an equal share of all
 // steps.
 std::int64_t first_row(const Sequence& sequence, int index, int count) {
   constexpr std::int64_t kStep = 4;
   if (index == count) return sequence.n;
   const std::int64_t share = sequence.total() * index / count;
   std::int64_t row = 0;
-  for (std::int64_t steps = 0; row < sequence.n && steps < share; row += kStep) {
-    if (sequence.offsets == nullptr) steps += kStep * sequence.t;
+  for (std::int64_t before = 0; row < sequence.n; row += kStep) {
+    std::int64_t steps = 0;  // of the next four rows
+    if (sequence.offsets == nullptr) steps = kStep * sequence.t;
     for (std::int64_t s = 0; sequence.offsets != nullptr && s < sequence.t; ++s) {
       steps += std::clamp<std::int64_t>(sequence.rows(s) - row, 0, kStep);
     }
+    if (before + steps / 2 >= share) break;
+    before += steps;
   }
   return std::min(row, sequence.n);
 }

@@ -3,12 +3,17 @@
 
 #include <memory>
 
-#include "core/arena.h"
+#include "cpu/arena.h"
 #include "cpu/glue.h"
 #include "cpu/team.h"
 #include "cpu/weights.h"
 
 namespace rondo::cpu {
+
+// Gates that lie side by side both in a parameter and in a row of gates: one product serves them.
+struct Run {
+  int gate, count, column;
+};
 
 // How the rows and units of a layer are divided among threads.
 struct Split {
@@ -69,7 +74,11 @@ class Layers final : public Glue<T> {
   }
   void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
   void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
+  BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m) const;
   void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
+  void add_product(T* to, const Run& run, const T* da, ConstRows operand, std::int64_t flat_rows,
+                   std::int64_t width) const;
+  void gather_h(const LayerBackward& call, const Memory& m, const T* mask) const;
   void parameter_gradients(const LayerBackward& call, const Memory& m, const T* da) const;
   void input_gradient(const LayerBackward& call, const Memory& m, const T* da) const;
 

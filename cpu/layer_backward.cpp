@@ -8,10 +8,6 @@
 namespace rondo::cpu {
 namespace {
 
-// Gates that lie side by side both in a parameter and in a row of gates: one product serves them.
-struct Run {
-  int gate, count, column;
-};
 struct Runs {
   Run run[4];
   int count = 0;
@@ -75,30 +71,37 @@ void Layers<T>::backward(const LayerBackward& call) {
   if (call.dx.data != nullptr) input_gradient(call, m, s.gates);
 }
 
+// What all steps share.
+template <class T>
+BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory& m) const {
+  const std::int64_t row = call.sequence.row_stride, group = call.sequence.n * hp_;
+  const bool masked = call.masks.recurrent != nullptr, per_gate = masked && call.masks.groups > 1;
+  BackwardStep<T> step{};
+  step.recurrent = weights(call).transposed;
+  step.ld_gates = row * order_.columns * hp_;
+  step.ld_y = row * call.y.ld;
+  step.ld_c = row * hp_;
+  step.ld_dy = row * call.dy.ld;
+  step.carry = m.carry;
+  step.dc = m.dc;
+  step.mask = masked ? m.mask : nullptr;
+  step.mask_group = per_gate ? group : 0;
+  step.segments = per_gate ? order_.recurrent_gates : 1;
+  step.dh0 = m.h[1];
+  step.h = h_;
+  step.hp = hp_;
+  return step;
+}
+
 template <class T>
 void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const Saved& saved) const {
   const Sequence& seq = call.sequence;
-  const LayerWeights<T>& w = weights(call);
-  const bool reverse = call.id.reverse, masked = call.masks.recurrent != nullptr;
-  const bool per_gate = masked && call.masks.groups > 1;
+  const bool reverse = call.id.reverse;
   const std::int64_t ld = order_.columns * hp_, recurrent_column = order_.recurrent_column[0] * hp_;
   const T* y = static_cast<const T*>(call.y.data);
   const T* dy = static_cast<const T*>(call.dy.data);
   const typename Kernels<T>::Cell& step = cell();
-
-  BackwardStep<T> base{};
-  base.ld_gates = seq.row_stride * ld;
-  base.ld_y = seq.row_stride * call.y.ld;
-  base.ld_c = seq.row_stride * hp_;
-  base.ld_dy = seq.row_stride * call.dy.ld;
-  base.carry = m.carry;
-  base.dc = m.dc;
-  base.mask = masked ? m.mask : nullptr;
-  base.mask_group = per_gate ? seq.n * hp_ : 0;
-  base.segments = per_gate ? order_.recurrent_gates : 1;
-  base.dh0 = m.h[1];
-  base.h = h_;
-  base.hp = hp_;
+  const BackwardStep<T> base = backward_step(call, m);
 
   on_parts(seq, [&](const Range& mine, auto meet) {
     // Rows [begin, end) of step s. next and prev: the steps processed after and before it, -1 for none.
@@ -120,17 +123,16 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
         a.c_prev = prev < 0 ? m.c : saved.c + start_prev * hp_;
         a.ld_c_prev = prev < 0 ? hp_ : base.ld_c;
       }
-      a.recurrent = w.transposed;
       a.k = next < 0 ? 0 : order_.recurrent_gates * hp_;
       a.da = next < 0 ? a.gates : saved.gates + seq.start(next) * ld + recurrent_column;
       if (any) step.backward(a, range);
       if (step.backward_second != nullptr) {
         meet();
         BackwardStep<T> second = a;
-        second.recurrent = w.transposed_n;
+        second.recurrent = weights(call).transposed_n;
         second.k = hp_;
         second.da = a.gates + order_.input_column[2] * hp_;
-        if (masked) second.mask = m.mask + 2 * base.mask_group;
+        if (base.mask != nullptr) second.mask += 2 * base.mask_group;
         second.segments = 1;
         if (any) step.backward_second(second, range);
       }
@@ -151,102 +153,107 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
   });
 }
 
+// dW or dR: to [G*H, width] += da^T times what the weights multiplied.
+template <class T>
+void Layers<T>::add_product(T* to, const Run& run, const T* da, ConstRows operand, std::int64_t flat_rows,
+                            std::int64_t width) const {
+  gemm(Gemm<T>{.transpose_a = true,
+               .m = run.count * h_,
+               .n = width,
+               .k = flat_rows,
+               .a = da + run.column * hp_,
+               .lda = order_.columns * hp_,
+               .b = static_cast<const T*>(operand.data),
+               .ldb = operand.ld,
+               .c = to + run.gate * h_ * width,
+               .ldc = width,
+               .accumulate = true},
+       num_threads());
+}
+
 template <class T>
 void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, const T* da) const {
-  const Sequence& seq = call.sequence;
-  const std::int64_t flat_rows = seq.total(), ld = order_.columns * hp_, in = weights(call).in;
-  const int gates = order_.gates;
+  const std::int64_t flat_rows = call.sequence.total(), in = weights(call).in;
   T* dW = static_cast<T*>(call.dparameters) + weights(call).offset;
-  T* dR = dW + gates * h_ * in;
-  T* db_ih = dR + gates * h_ * h_;
-  T* db_hh = db_ih + gates * h_;
+  T* dR = dW + order_.gates * h_ * in;
+  T* db_ih = dR + order_.gates * h_ * h_;
+  T* db_hh = db_ih + order_.gates * h_;
   const bool padded = hp_ != h_, per_gate = call.masks.groups > 1;
-  const auto accumulate = [&](T* to, const Run& run, const T* operand, std::int64_t ld_operand,
-                              std::int64_t width) {
-    gemm(Gemm<T>{.transpose_a = true,
-                 .m = run.count * h_,
-                 .n = width,
-                 .k = flat_rows,
-                 .a = da + run.column * hp_,
-                 .lda = ld,
-                 .b = operand,
-                 .ldb = ld_operand,
-                 .c = to + run.gate * h_ * width,
-                 .ldc = width,
-                 .accumulate = true},
-         num_threads());
-  };
 
   // W multiplied x, masked for each gate or for all.
-  const T* input_masks = static_cast<const T*>(call.masks.input);
-  for (const Run& run : runs_of(order_.input_column, gates, padded || (input_masks != nullptr && per_gate))) {
-    if (input_masks == nullptr) {
-      accumulate(dW, run, static_cast<const T*>(call.x.data), call.x.ld, in);
-      continue;
+  const T* masks = static_cast<const T*>(call.masks.input);
+  for (const Run& run :
+       runs_of(order_.input_column, order_.gates, padded || (masks != nullptr && per_gate))) {
+    if (masks != nullptr && (run.gate == 0 || per_gate)) {
+      const std::int64_t group = per_gate ? run.gate * call.masks.group_rows * in : 0;
+      mask_sequence(call.sequence, call.x, masks + group, in, m.x_masked);
     }
-    const T* mask = input_masks + (per_gate ? run.gate * call.masks.group_rows * in : 0);
-    if (run.gate == 0 || per_gate) mask_sequence(seq, call.x, mask, in, m.x_masked);
-    accumulate(dW, run, m.x_masked, in, in);
+    add_product(dW, run, da, masks == nullptr ? call.x : ConstRows{m.x_masked, in}, flat_rows, in);
   }
 
   // R multiplied h_{t-1}, masked likewise; under reset_before n's part multiplied r h, which was saved.
-  const bool masked = call.masks.recurrent != nullptr;
-  const T* y = static_cast<const T*>(call.y.data);
-  const auto gather_h = [&](const T* mask) {
-    for_each_row(seq, [&](std::int64_t s, std::int64_t r, std::int64_t flat) {
-      const std::int64_t prev = call.id.reverse ? s + 1 : s - 1;
-      const bool first = prev < 0 || prev >= seq.t || r >= seq.rows(prev);
-      const T* from = first ? m.h[0] + r * hp_ : y + (seq.start(prev) + r * seq.row_stride) * call.y.ld;
-      T* to = m.h_in + flat * h_;
-      for (std::int64_t j = 0; j < h_; ++j) to[j] = mask == nullptr ? from[j] : from[j] * mask[r * hp_ + j];
-    });
-  };
-  const bool apart = padded || (masked && per_gate);
-  for (const Run& run : runs_of(order_.recurrent_column, order_.recurrent_gates, apart)) {
-    if (run.gate == 0 || (masked && per_gate)) {
-      gather_h(masked ? m.mask + (per_gate ? run.gate * seq.n * hp_ : 0) : nullptr);
+  const bool masked = call.masks.recurrent != nullptr, apart = masked && per_gate;
+  for (const Run& run : runs_of(order_.recurrent_column, order_.recurrent_gates, padded || apart)) {
+    if (run.gate == 0 || apart) {
+      gather_h(call, m, masked ? m.mask + (apart ? run.gate * call.sequence.n * hp_ : 0) : nullptr);
     }
-    accumulate(dR, run, m.h_in, h_, h_);
+    add_product(dR, run, da, {m.h_in, h_}, flat_rows, h_);
   }
-  if (order_.recurrent_gates != gates) {
-    accumulate(dR, {2, 1, order_.recurrent_column[2]}, da + (order_.columns - 1) * hp_, ld, h_);
+  const std::int64_t ld = order_.columns * hp_;
+  if (order_.recurrent_gates != order_.gates) {
+    const Run n{2, 1, order_.recurrent_column[2]};
+    add_product(dR, n, da, {da + (order_.columns - 1) * hp_, ld}, flat_rows, h_);
   }
 
-  for (int g = 0; g < gates && config_.bias != Bias::kNone; ++g) {
+  for (int g = 0; g < order_.gates && config_.bias != Bias::kNone; ++g) {
     add_column_sums(db_ih + g * h_, da + order_.input_column[g] * hp_, ld, flat_rows, h_);
     if (config_.bias == Bias::kSingle) continue;
     add_column_sums(db_hh + g * h_, da + order_.recurrent_column[g] * hp_, ld, flat_rows, h_);
   }
 }
 
+// h_in [P][H] = h_{t-1}, times the mask [n][Hp] if there is one.
+template <class T>
+void Layers<T>::gather_h(const LayerBackward& call, const Memory& m, const T* mask) const {
+  const Sequence& seq = call.sequence;
+  const T* y = static_cast<const T*>(call.y.data);
+  for_each_row(seq, [&](std::int64_t s, std::int64_t r, std::int64_t flat) {
+    const std::int64_t prev = call.id.reverse ? s + 1 : s - 1;
+    const bool first = prev < 0 || prev >= seq.t || r >= seq.rows(prev);
+    const T* from = first ? m.h[0] + r * hp_ : y + (seq.start(prev) + r * seq.row_stride) * call.y.ld;
+    T* to = m.h_in + flat * h_;
+    for (std::int64_t j = 0; j < h_; ++j) to[j] = mask == nullptr ? from[j] : from[j] * mask[r * hp_ + j];
+  });
+}
+
 template <class T>
 void Layers<T>::input_gradient(const LayerBackward& call, const Memory& m, const T* da) const {
-  const LayerWeights<T>& w = weights(call);
-  const std::int64_t flat_rows = call.sequence.total(), ld = order_.columns * hp_, in = w.in;
-  T* dx = static_cast<T*>(call.dx.data);
+  const std::int64_t in = weights(call).in;
   const T* masks = static_cast<const T*>(call.masks.input);
   const bool per_gate = masks != nullptr && call.masks.groups > 1;
+  const Rows to = masks == nullptr ? call.dx : Rows{m.x_masked, in};
+  // Gates lie H apart in W and Hp apart in da.
+  const int gates = per_gate || hp_ != h_ ? 1 : order_.gates;
   bool add = call.accumulate_dx;
-  for (int g = 0; g < (per_gate ? order_.gates : 1); ++g) {
-    const std::int64_t column = per_gate ? order_.input_column[g] * hp_ : 0;
-    const bool direct = masks == nullptr;
-    gemm(Gemm<T>{.m = flat_rows,
+  for (int g = 0; g < order_.gates; g += gates) {
+    const std::int64_t column = gates == 1 ? order_.input_column[g] * hp_ : 0;
+    gemm(Gemm<T>{.m = call.sequence.total(),
                  .n = in,
-                 .k = (per_gate ? 1 : order_.gates) * hp_,
+                 .k = gates * h_,
                  .a = da + column,
-                 .lda = ld,
-                 .b = w.input_rows + column * in,
+                 .lda = order_.columns * hp_,
+                 .b = weights(call).input_rows + column * in,
                  .ldb = in,
-                 .c = direct ? dx : m.x_masked,
-                 .ldc = direct ? call.dx.ld : in,
-                 .accumulate = direct && add},
+                 .c = static_cast<T*>(to.data),
+                 .ldc = to.ld,
+                 .accumulate = masks == nullptr ? add || g > 0 : !per_gate && g > 0},
          num_threads());
-    if (direct) return;
-    const T* mask = masks + g * call.masks.group_rows * in;
+    if (masks == nullptr || (!per_gate && g + gates < order_.gates)) continue;
+    const T* mask = masks + (per_gate ? g * call.masks.group_rows * in : 0);
     for_each_row(call.sequence, [&](std::int64_t, std::int64_t r, std::int64_t flat) {
-      T* to = dx + flat * call.dx.ld;
+      T* dx = static_cast<T*>(call.dx.data) + flat * call.dx.ld;
       const T *from = m.x_masked + flat * in, *factor = mask + r * in;
-      for (std::int64_t j = 0; j < in; ++j) to[j] = (add ? to[j] : T(0)) + from[j] * factor[j];
+      for (std::int64_t j = 0; j < in; ++j) dx[j] = (add ? dx[j] : T(0)) + from[j] * factor[j];
     });
     add = true;
   }

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "core/arena.h"
 #include "core/settings.h"
+#include "cpu/arena.h"
 #include "cpu/team.h"
 
 namespace rondo::cpu {
@@ -116,11 +116,9 @@ void Weights<T>::pack_layer(const LayerWeights<T>& w, const T* weight_ih) const 
       for (int g = 0; g < order.gates; ++g) {
         const T* rows = weight_ih + g * h * w.in;
         const std::int64_t to = order.input_column[g] * hp * w.in, unit = b * lanes;
-        const std::int64_t live = std::min(lanes, h - unit) * w.in;
         pack_rows(w.input + to, rows, 1, h, w.in, lanes, b);
         if (w.input_rows == nullptr) continue;
-        T* padding = std::copy_n(rows + unit * w.in, live, w.input_rows + to + unit * w.in);
-        std::fill_n(padding, lanes * w.in - live, T(0));
+        std::copy_n(rows + unit * w.in, std::min(lanes, h - unit) * w.in, w.input_rows + to + unit * w.in);
       }
       pack_rows(w.recurrent, weight_hh, order.recurrent_gates, h, h, lanes, b);
       if (w.recurrent_n != nullptr) pack_rows(w.recurrent_n, weight_hn, 1, h, h, lanes, b);

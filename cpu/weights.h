@@ -32,7 +32,7 @@ struct LayerWeights {
   T* recurrent_n;       // R_n, reset_before
   T* bias;              // [columns][Hp]
   // For training only.
-  T* input_rows;    // W row by row, [G * Hp, in] in the order of the gates' row, zero where H is padded
+  T* input_rows;    // W row by row, [G * Hp, in] in the order of the gates' row
   T* transposed;    // R transposed, one gate wide, K = recurrent_gates * Hp
   T* transposed_n;  // R_n transposed, reset_before
 };

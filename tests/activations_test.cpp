@@ -175,5 +175,29 @@ TEST_P(Activations, EveryCellPassesNanOn) {
   }
 }
 
+// The units that pad H to whole vectors must not let 0 * infinity into the gradients of the others: those are
+// finite, since every gate of a row with an infinite x is saturated.
+TEST_P(Activations, AnInfiniteInputLeavesGradientsFinite) {
+  const auto& [isa, dtype] = GetParam();
+  const testing::ForcedInstructionSet forced(isa);
+  if (!forced.available()) GTEST_SKIP() << testing::missing_instruction_set(isa);
+  for (const testing::CellChoice& cell : testing::cell_choices()) {
+    if (cell.cell == Cell::kSimpleRnn && cell.activation == Activation::kRelu) continue;  // never saturates
+    RnnConfig c = config_of(cell, dtype);
+    c.input_size = 3;
+    c.hidden_size = 5;
+    Rnn rnn(c, Device{});
+    std::vector<double> x(4 * 2 * 3, 0.5);
+    x[2 * 6 + 1] = std::numeric_limits<double>::infinity();  // step 2 of row 0
+    Tape tape;
+    const ForwardResult out = rnn.forward(testing::make_tensor(dtype, {4, 2, 3}, x), {.tape = &tape});
+    const Tensor dy = testing::make_tensor(dtype, {4, 2, 5}, std::vector<double>(4 * 2 * 5, 1));
+    const BackwardResult back = rnn.backward(tape, {.dy = dy});
+    for (const Tensor* all : {&out.y, &back.dx, &back.dh0}) {
+      for (const double v : testing::values_of(all->view())) EXPECT_TRUE(std::isfinite(v)) << cell.name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace rondo

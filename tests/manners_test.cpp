@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <numeric>
 #include <sstream>
 #include <thread>
@@ -145,6 +146,28 @@ TEST(Fork, AChildComputesAfterItsParentUsedTheTeam) {
 void plan_and_run() {
   Rnn rnn({.cell = Cell::kGru, .input_size = 2, .hidden_size = 3});
   (void)rnn.forward(Tensor(DType::kF32, {2, 1, 2}));
+}
+
+// A host's static object, made before the library was first used, is destroyed after all that the library could
+// have destroyed by then.
+struct StepsWhenDestroyed {
+  std::unique_ptr<Rnn> rnn;
+  State state;
+  ~StepsWhenDestroyed() {
+    const ConstTensorView y = rnn->step(Tensor(DType::kF32, {1, 3}), state);
+    std::_Exit(std::isfinite(y.span<float>()[0]) ? 0 : 1);
+  }
+};
+
+TEST(ExitDeathTest, AStepFromAStaticDestructorStillRuns) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  const auto exits = [] {
+    static StepsWhenDestroyed last;
+    last.rnn = std::make_unique<Rnn>(RnnConfig{.input_size = 3, .hidden_size = 5}, Device{});
+    last.state = last.rnn->make_state(1);
+    std::exit(2);  // which the destructor overrules
+  };
+  EXPECT_EXIT(exits(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(Log, IsSilentUnlessAskedFor) {

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <thread>
 
+#include "cpu/layer.h"
 #include "network_fixture.h"
 
 namespace rondo {
@@ -139,6 +140,39 @@ TEST_P(Threads, TheCallersExecutorGivesTheSameBits) {
   set_executor(nullptr);
   EXPECT_EQ(differences(one, train(c, 6, 48)), "");
   EXPECT_EQ(executor.runs(), runs);
+}
+
+// Parts by rows follow one another, hold every row, and none has many more steps than its share.
+void expect_even(const Sequence& sequence, int threads) {
+  const cpu::Split split{threads, true, 1};
+  const auto steps_of = [&](const cpu::Range& rows) {
+    std::int64_t steps = 0;
+    for (std::int64_t s = 0; s < sequence.t; ++s) {
+      steps += std::max<std::int64_t>(std::min(rows.row_end, sequence.rows(s)) - rows.row_begin, 0);
+    }
+    return steps;
+  };
+  std::int64_t next = 0;
+  for (int i = 0; i < threads; ++i) {
+    const cpu::Range part = split.part(sequence, i, threads);
+    EXPECT_EQ(part.row_begin, next) << "part " << i;
+    EXPECT_LE(steps_of(part), sequence.total() / threads + 4 * sequence.t)
+        << "part " << i << " of " << threads << ", " << sequence.n << " rows";
+    next = part.row_end;
+  }
+  EXPECT_EQ(next, sequence.n);
+}
+
+TEST(Split, PartsAreEvenWhateverTheNumberOfRows) {
+  for (std::int64_t n = 1; n <= 70; ++n) {
+    for (int threads : {2, 3, 4, 7}) expect_even({10, n, n, 1, nullptr}, threads);
+  }
+  // Rows 0 to 39 end at steps 40 to 1.
+  std::vector<std::int64_t> offsets = {0};
+  for (std::int64_t s = 0; s < 40; ++s) offsets.push_back(offsets.back() + 40 - s);
+  for (int threads : {2, 3, 4, 7}) expect_even({40, 40, 0, 1, offsets.data()}, threads);
+  EXPECT_EQ((cpu::Split{2, true, 1}.part({10, 9, 9, 1, nullptr}, 0, 2).row_end), 4);
+  EXPECT_EQ((cpu::Split{2, true, 1}.part({10, 17, 17, 1, nullptr}, 0, 2).row_end), 8);
 }
 
 }  // namespace

@@ -16,23 +16,23 @@ struct Isa {
   KernelTables tables;
 };
 
-// Those of this machine and build, best first.
+// Those of this machine and build, best first. Never freed: plans may outlive static destruction.
 const std::vector<Isa>& isas() {
-  static const std::vector<Isa> available = [] {
+  static const auto* const available = [] {
     // In the order of RONDO_EACH_ISA.
     constexpr std::int64_t kTargets[] = {HWY_AVX3, HWY_AVX2, HWY_NEON, HWY_SCALAR};
     constexpr const char* kNames[] = {"avx512", "avx2", "neon", "scalar"};
     const std::int64_t machine = hwy::SupportedTargets() | HWY_SCALAR;
-    std::vector<Isa> found;
+    auto* found = new std::vector<Isa>;
     for (std::size_t i = 0; i < std::size(kTargets); ++i) {
       // Filling is compiled for the instruction set as well: a machine that lacks it must not run it.
       if ((kTargets[i] & HWY_TARGETS & machine) == 0) continue;
-      found.push_back({kNames[i], {}});
-      for (const FillFunction* fill : {kFillSimple, kFillLstm, kFillGru}) fill[i](found.back().tables);
+      found->push_back({kNames[i], {}});
+      for (const FillFunction* fill : {kFillSimple, kFillLstm, kFillGru}) fill[i](found->back().tables);
     }
     return found;
   }();
-  return available;
+  return *available;
 }
 
 // Null when there is none of that name; "" is the best.

@@ -65,7 +65,7 @@ struct BackwardStep {
   T* dc;                    // [rows][Hp], LSTM: in and out
   const T* mask;            // [groups][rows][Hp]; null: none
   std::int64_t mask_group;  // elements between groups; 0 when shared
-  int segments;             // gate-wide parts of K with a mask each: 1, or G under per-gate masks
+  int segments;             // parts of K, a gate wide, with a mask each: 1, or all under per-gate masks
   T* dh0;                   // [rows][Hp], finish only: d loss / d h_0
   std::int64_t h, hp;       // H, Hp
 };

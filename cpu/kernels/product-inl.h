@@ -47,11 +47,10 @@ HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t b
   HWY_UNROLL(24) for (int s = 0; s < kRows * kColumns; ++s) sums[s] = hn::Zero(d);
   for (std::int64_t k = 0; k < p.k; ++k) {
     const auto weight = [&](int c)
-        HWY_ATTR { return hn::Load(d, blocks[c / G] + (k * G + c % G) * kLanes<T>); };
+                            HWY_ATTR { return hn::Load(d, blocks[c / G] + (k * G + c % G) * kLanes<T>); };
     const auto input = [&](int r, int g) HWY_ATTR { return hn::Set(d, in[r * p.ld + g * p.group + k]); };
-    const auto add = [&](int r, int c, V x, V w) HWY_ATTR {
-      sums[r * kColumns + c] = hn::MulAdd(x, w, sums[r * kColumns + c]);
-    };
+    const auto add = [&](int r, int c, V x, V w)
+                         HWY_ATTR { sums[r * kColumns + c] = hn::MulAdd(x, w, sums[r * kColumns + c]); };
     // The fewer of weights and inputs stay in registers while the others pass by.
     if constexpr (!kPerGate && kColumns < kRows) {
       V w[kColumns];
@@ -81,6 +80,12 @@ struct At {
 
   HWY_INLINE V Load(const T* rows, std::int64_t ld) const { return hn::LoadU(D(), rows + row * ld + unit); }
   HWY_INLINE void Store(V v, T* rows, std::int64_t ld) const { hn::StoreU(v, D(), rows + row * ld + unit); }
+
+  // v, with zeros for the units from H on.
+  HWY_INLINE V Live(V v, std::int64_t h) const {
+    if (h - unit >= kLanes<T>) return v;
+    return hn::IfThenElseZero(hn::FirstN(D(), static_cast<std::size_t>(h - unit)), v);
+  }
 
   // Rows outside the backend are H wide: the last block of units is loaded and stored in part, by way of
   // the stack, since a masked access may still touch all of the vector (NEON) and so the next row.
@@ -182,9 +187,14 @@ template <class D, class Step, class... V>
 HWY_INLINE void LoadGates(const Step& a, At<D> at, std::int64_t column, V&... v) {
   ((v = at.Load(a.gates + column++ * a.hp, a.ld_gates)), ...);
 }
-template <class D, class Step, class... V>
-HWY_INLINE void StoreGates(const Step& a, At<D> at, std::int64_t column, const V&... v) {
+template <class D, class T = hn::TFromD<D>, class... V>
+HWY_INLINE void StoreGates(const ForwardStep<T>& a, At<D> at, std::int64_t column, const V&... v) {
   (at.Store(v, a.gates + column++ * a.hp, a.ld_gates), ...);
+}
+// Gradients enter sums over all of a row: where padding is NaN, as it is after an infinite x, they are zero.
+template <class D, class T = hn::TFromD<D>, class... V>
+HWY_INLINE void StoreGates(const BackwardStep<T>& a, At<D> at, std::int64_t column, const V&... v) {
+  (at.Store(at.Live(v, a.h), a.gates + column++ * a.hp, a.ld_gates), ...);
 }
 
 // W x + b of a column.

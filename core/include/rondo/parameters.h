@@ -24,6 +24,7 @@ enum class Initializer : std::uint8_t {
 };
 // Fills parameters ([parameter_count], config.dtype, on the host). The same seed gives the same values on
 // every machine (kKeras: to within libm's rounding), for f32 the rounded values of f64.
-RONDO_API void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed, TensorView all);
+RONDO_API void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed,
+                          TensorView parameters);
 
 }  // namespace rondo
