@@ -34,6 +34,11 @@ class Guarded {
   T* data() { return reinterpret_cast<T*>(memory_.data() + begin_); }
   std::span<T> span() { return {data(), count_}; }
   std::span<std::byte> bytes() { return {memory_.data() + begin_, count_ * sizeof(T)}; }
+  // Full of NaN again: nothing of an earlier use is left to be read.
+  std::span<std::byte> refilled() {
+    std::memset(data(), 0xFF, count_ * sizeof(T));
+    return bytes();
+  }
   TensorView view(Shape shape) { return {data(), dtype_of<T>(), shape}; }
 
   bool zones_intact() const {

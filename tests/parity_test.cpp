@@ -28,9 +28,9 @@ TEST_P(Parity, EveryCase) {
     ++ran;
     SCOPED_TRACE(std::string(c.name) + " (" + c.reason + "); repeat it with: RONDO_TEST_CASE=" + c.name +
                  " parity_test --gtest_filter='*" + test + "'");
-    testing::Problem p = problem_of(c, cell, dtype);
-    if (dtype == DType::kF32) testing::check_problem<float>(p, true, measured);
-    if (dtype == DType::kF64) testing::check_problem<double>(p, true, measured);
+    const testing::Problem p = problem_of(c, cell, dtype);
+    if (dtype == DType::kF32) testing::check_problems<float>({p}, true, measured);
+    if (dtype == DType::kF64) testing::check_problems<double>({p}, true, measured);
     if (HasFatalFailure()) return;
   }
   ASSERT_GT(ran, 0) << "RONDO_TEST_CASE names no case";

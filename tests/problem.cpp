@@ -114,10 +114,11 @@ Data draw(const Problem& p) {
       c.layer_masks.push_back(random.mask(layer_mask_shape(p).count(), 0.3, single));
   }
   const bool apart = num_directions(p.config) == 2 && p.config.merge == Merge::kNone;
-  d.upstream.dy = random.values(y_shape(p).count(), 1, single);
-  if (apart) d.upstream.dy_reverse = random.values(y_shape(p).count(), 1, single);
-  d.upstream.dh_n = random.values(state_shape(p).count(), 1, single);
-  if (lstm) d.upstream.dc_n = random.values(state_shape(p).count(), 1, single);
+  const Given& g = p.given;
+  if (g.dy) d.upstream.dy = random.values(y_shape(p).count(), 1, single);
+  if (g.dy_reverse && apart) d.upstream.dy_reverse = random.values(y_shape(p).count(), 1, single);
+  if (g.dh_n) d.upstream.dh_n = random.values(state_shape(p).count(), 1, single);
+  if (g.dc_n && lstm) d.upstream.dc_n = random.values(state_shape(p).count(), 1, single);
   spoil_padding(p, true, c.x);
   spoil_padding(p, p.config.outputs == Outputs::kSequence, d.upstream.dy);
   spoil_padding(p, p.config.outputs == Outputs::kSequence, d.upstream.dy_reverse);
@@ -157,13 +158,15 @@ void Truth<T>::compare_forward(const std::string& by, const reference::Results<T
                                Measured& measured) const {
   const auto& wide = wide_.results();
   const auto& same = same_.results();
-  const auto close = [&](const char* name, const auto& g, const auto& w, const auto& s) {
+  const Given& given = problem_.given;
+  const auto close = [&](const char* name, bool expected, const auto& g, const auto& w, const auto& s) {
+    if (!expected && g.empty()) return;
     measured.expect_close<T>(by + " " + name, g, w, s, sums_.forward, false);
   };
-  close("y", got.y, wide.y, same.y);
-  close("y_reverse", got.y_reverse, wide.y_reverse, same.y_reverse);
-  close("h_n", got.h_n, wide.h_n, same.h_n);
-  close("c_n", got.c_n, wide.c_n, same.c_n);
+  close("y", given.y, got.y, wide.y, same.y);
+  close("y_reverse", given.y_reverse, got.y_reverse, wide.y_reverse, same.y_reverse);
+  close("h_n", given.h_n, got.h_n, wide.h_n, same.h_n);
+  close("c_n", given.c_n, got.c_n, wide.c_n, same.c_n);
   if (!problem_.lengths.empty()) expect_zero_padding(by + " y", got.y, wide.y);
 }
 
@@ -172,19 +175,23 @@ void Truth<T>::compare_backward(const std::string& by, const reference::Gradient
                                 const reference::Upstream<double>& upstream, Measured& measured) const {
   const auto wide = wide_.backward(reference::convert<Wide>(upstream));
   const auto same = same_.backward(reference::convert<T>(upstream));
-  const auto close = [&](const std::string& name, std::span<const T> g, const auto& w, const auto& s) {
+  const Given& given = problem_.given;
+  const auto close = [&](const std::string& name, bool expected, std::span<const T> g, const auto& w,
+                         const auto& s) {
+    if (!expected && g.empty()) return;
     measured.expect_close<T>(by + " " + name, g, w, s, sums_.backward, true);
   };
-  close("dx", got.dx, wide.dx, same.dx);
-  close("dh0", got.dh0, wide.dh0, same.dh0);
-  close("dc0", got.dc0, wide.dc0, same.dc0);
+  close("dx", given.dx, got.dx, wide.dx, same.dx);
+  close("dh0", given.dh0, got.dh0, wide.dh0, same.dh0);
+  close("dc0", given.dc0, got.dc0, wide.dc0, same.dc0);
   if (!problem_.lengths.empty()) expect_zero_padding(by + " dx", got.dx, wide.dx);
+  if (!given.dparameters && got.dparameters.empty()) return;
   ASSERT_EQ(got.dparameters.size(), wide.dparameters.size());
   for (const ParameterInfo& p : parameter_layout(problem_.config)) {
     const auto first = p.offset, last = p.offset + p.shape.count();
     const std::vector<Wide> w(wide.dparameters.begin() + first, wide.dparameters.begin() + last);
     const std::vector<T> s(same.dparameters.begin() + first, same.dparameters.begin() + last);
-    close("d" + p.name, std::span(got.dparameters).subspan(first, last - first), w, s);
+    close("d" + p.name, true, std::span(got.dparameters).subspan(first, last - first), w, s);
   }
 }
 
@@ -196,8 +203,10 @@ Data draw_clear_of_kinks(Problem& problem) {
   }
 }
 
+namespace {
+
 template <class T>
-void check_problem(Problem p, bool every_path, Measured& measured) {
+void check(Problem& p, bool every_path, ByPlan<T>& inference, ByPlan<T>& training, Measured& measured) {
   const Data data = draw_clear_of_kinks<T>(p);
   SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
                " seed " + std::to_string(p.seed));
@@ -205,11 +214,11 @@ void check_problem(Problem p, bool every_path, Measured& measured) {
   // Inference applies no masks.
   Data unmasked = data;
   unmasked.call.input_masks = unmasked.call.recurrent_masks = unmasked.call.layer_masks = {};
-  Truth<T>(p, unmasked).compare_forward("inference", infer_by_plan<T>(p, data), measured);
+  Truth<T>(p, unmasked).compare_forward("inference", inference.infer(p, data), measured);
   if (::testing::Test::HasFatalFailure()) return;
   for (Paths paths : every_path ? all_paths(p.config.cell) : std::vector<Paths>{Paths::kAll}) {
     const auto upstream = select(data.upstream, paths);
-    const Solution<T> s = train_by_plan<T>(p, data, upstream);
+    const Solution<T> s = training.train(p, data, upstream);
     if (paths == Paths::kAll) truth.compare_forward("training", s.results, measured);
     truth.compare_backward(to_string(paths), s.gradients, upstream, measured);
     if (::testing::Test::HasFatalFailure()) return;
@@ -217,6 +226,17 @@ void check_problem(Problem p, bool every_path, Measured& measured) {
   const Solution<T> s = train_by_rnn<T>(p, data, data.upstream);
   truth.compare_forward("Rnn", s.results, measured);
   truth.compare_backward("Rnn", s.gradients, data.upstream, measured);
+}
+
+}  // namespace
+
+template <class T>
+void check_problems(std::vector<Problem> problems, bool every_path, Measured& measured) {
+  ByPlan<T> inference(Phase::kInference, problems), training(Phase::kTraining, problems);
+  for (Problem& p : problems) {
+    check(p, every_path, inference, training, measured);
+    if (::testing::Test::HasFailure()) return;
+  }
 }
 
 bool selected(const std::string& case_name) {
@@ -228,7 +248,7 @@ template class Truth<float>;
 template class Truth<double>;
 template Data draw_clear_of_kinks<float>(Problem&);
 template Data draw_clear_of_kinks<double>(Problem&);
-template void check_problem<float>(Problem, bool, Measured&);
-template void check_problem<double>(Problem, bool, Measured&);
+template void check_problems<float>(std::vector<Problem>, bool, Measured&);
+template void check_problems<double>(std::vector<Problem>, bool, Measured&);
 
 }  // namespace rondo::testing

@@ -3,14 +3,25 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "guarded.h"
 #include "reference.h"
 #include "rondo/rondo.h"
 #include "tolerance.h"
 
 namespace rondo::testing {
+
+// Which of a call's arrays are there where they may be absent, and which outputs lie in the input that
+// they may replace, where both are there.
+struct Given {
+  bool y = true, y_reverse = true, h_n = true, c_n = true;
+  bool dy = true, dy_reverse = true, dh_n = true, dc_n = true;
+  bool dx = true, dh0 = true, dc0 = true, dparameters = true;
+  bool h_n_is_h0 = false, c_n_is_c0 = false, dh0_is_dh_n = false, dc0_is_dc_n = false;
+};
 
 struct Problem {
   RnnConfig config;
@@ -24,7 +35,8 @@ struct Problem {
   double x_scale = 1;
   // Data of few bits: W x is exact, so that large terms that cancel do not magnify rounding.
   bool few_bits = false;
-  std::int64_t spare_t = 0, spare_n = 0;  // the plan is that much larger than the call
+  std::int64_t spare_t = 0, spare_n = 0;  // the plan is at least that much larger than the call
+  Given given;
 };
 
 // Which gradients come in from outside.
@@ -77,20 +89,32 @@ class Truth {
 template <class T>
 Data draw_clear_of_kinks(Problem& problem);
 
-// Level two, in buffers full of NaN with red zones: inference, then training and backward.
+// Level two: one plan, workspace and tape for problems of one configuration, in turn. Whatever a call may
+// not read is full of NaN, and around each buffer are red zones.
 template <class T>
-reference::Results<T> infer_by_plan(const Problem& problem, const Data& data);
-template <class T>
-Solution<T> train_by_plan(const Problem& problem, const Data& data,
-                          const reference::Upstream<double>& upstream);
+class ByPlan {
+ public:
+  ByPlan(Phase phase, std::span<const Problem> problems);
+  reference::Results<T> infer(const Problem& problem, const Data& data);
+  Solution<T> train(const Problem& problem, const Data& data, const reference::Upstream<double>& upstream);
+
+ private:
+  PackedWeights pack(const Data& data) const;
+  void expect_zones_intact() const;
+
+  Plan plan_;
+  Guarded<std::byte> workspace_, kept_;
+  Tape tape_;
+};
 // Level one.
 template <class T>
 Solution<T> train_by_rnn(const Problem& problem, const Data& data,
                          const reference::Upstream<double>& upstream);
 
-// All of the above; `every_path` runs backward once for each upstream path, else once for all together.
+// All of the above for problems of one configuration; `every_path` runs backward once for each upstream
+// path, else once for all together.
 template <class T>
-void check_problem(Problem problem, bool every_path, Measured& measured);
+void check_problems(std::vector<Problem> problems, bool every_path, Measured& measured);
 
 // RONDO_TEST_CASE=name runs only the case of that name.
 bool selected(const std::string& case_name);

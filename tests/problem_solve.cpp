@@ -1,7 +1,7 @@
 // Problems solved by the library: level two in guarded buffers, and level one.
+#include <algorithm>
 #include <memory>
 
-#include "guarded.h"
 #include "problem.h"
 
 namespace rondo::testing {
@@ -23,10 +23,11 @@ class Arrays {
       forward_.lengths = p.lengths_i64 ? ConstTensorView(lengths64_.data(), Shape{p.n})
                                        : ConstTensorView(lengths32_.data(), Shape{p.n});
     }
-    forward_.y = output(y_shape(p));
-    if (apart()) forward_.y_reverse = output(y_shape(p));
-    forward_.h_n = output(state_shape(p));
-    if (lstm()) forward_.c_n = output(state_shape(p));
+    const Given& g = p.given;
+    if (g.y) forward_.y = output(y_shape(p));
+    if (g.y_reverse && apart()) forward_.y_reverse = output(y_shape(p));
+    if (g.h_n) forward_.h_n = output_over(forward_.h0, g.h_n_is_h0);
+    if (g.c_n && lstm()) forward_.c_n = output_over(forward_.c0, g.c_n_is_c0);
   }
 
   ForwardArgs& forward() { return forward_; }
@@ -51,17 +52,14 @@ class Arrays {
     if (!up.dy_reverse.empty()) b.dy_reverse = input(up.dy_reverse, y_shape(p_));
     if (!up.dh_n.empty()) b.dh_n = input(up.dh_n, state_shape(p_));
     if (!up.dc_n.empty()) b.dc_n = input(up.dc_n, state_shape(p_));
-    b.dx = output(x_shape(p_));
-    b.dh0 = output(state_shape(p_));
-    if (lstm()) b.dc0 = output(state_shape(p_));
+    const Given& g = p_.given;
+    if (g.dx) b.dx = output(x_shape(p_));
+    if (g.dh0) b.dh0 = output_over(b.dh_n, g.dh0_is_dh_n);
+    if (g.dc0 && lstm()) b.dc0 = output_over(b.dc_n, g.dc0_is_dc_n);
+    if (!g.dparameters) return b;
     b.dparameters = output(Shape{parameter_count(p_.config)});
     for (T& e : b.dparameters.template span<T>()) e = 0;  // accumulated
     return b;
-  }
-
-  std::span<std::byte> scratch(std::size_t bytes) {
-    memory_.push_back(std::make_unique<Guarded<T>>((bytes + sizeof(T) - 1) / sizeof(T)));
-    return memory_.back()->bytes().first(bytes);
   }
 
   void expect_guards_intact() const {
@@ -82,6 +80,15 @@ class Arrays {
   TensorView output(Shape shape) {
     memory_.push_back(std::make_unique<Guarded<T>>(static_cast<std::size_t>(shape.count()), start()));
     return memory_.back()->view(shape);
+  }
+  // States, in memory of their own or in that of the input, which is then one no more.
+  TensorView output_over(ConstTensorView in, bool replaces) {
+    if (in.absent() || !replaces) return output(state_shape(p_));
+    const auto its = [&](const auto& m) { return m->data() == in.data; };
+    const auto at = std::find_if(inputs_.begin(), inputs_.end(), its);
+    memory_.push_back(std::move(*at));
+    inputs_.erase(at);
+    return memory_.back()->view(state_shape(p_));
   }
 
   const Problem& p_;
@@ -104,49 +111,64 @@ reference::Results<T> results_of(const ForwardArgs& f) {
   return {copy<T>(f.y), copy<T>(f.y_reverse), copy<T>(f.h_n), copy<T>(f.c_n)};
 }
 
-PlanOptions plan_options(const Problem& p, Phase phase) {
-  PlanOptions o;
-  o.phase = phase;
-  o.max_t = p.t + p.spare_t;
-  o.max_n = p.n + p.spare_n;
+PlanOptions plan_options(std::span<const Problem> problems, Phase phase) {
+  PlanOptions o{.phase = phase, .max_n = 0};
+  for (const Problem& p : problems) {
+    o.max_t = std::max(o.max_t, p.t + p.spare_t);
+    o.max_n = std::max(o.max_n, p.n + p.spare_n);
+  }
   return o;
-}
-
-template <class T>
-PackedWeights pack(const Plan& plan, const Data& data) {
-  const std::vector<T> parameters = reference::convert<T>(data.call.parameters);
-  return plan.pack(ConstTensorView(parameters.data(), Shape{static_cast<std::int64_t>(parameters.size())}));
 }
 
 }  // namespace
 
 template <class T>
-reference::Results<T> infer_by_plan(const Problem& p, const Data& data) {
-  Plan plan(p.config, plan_options(p, Phase::kInference));
-  const PackedWeights weights = pack<T>(plan, data);
+ByPlan<T>::ByPlan(Phase phase, std::span<const Problem> problems)
+    : plan_(problems[0].config, plan_options(problems, phase)),
+      workspace_(plan_.workspace_bytes()),
+      kept_(plan_.tape_bytes()),
+      tape_(kept_.bytes()) {}
+
+template <class T>
+PackedWeights ByPlan<T>::pack(const Data& data) const {
+  const std::vector<T> parameters = reference::convert<T>(data.call.parameters);
+  return plan_.pack(ConstTensorView(parameters.data(), Shape{static_cast<std::int64_t>(parameters.size())}));
+}
+
+template <class T>
+void ByPlan<T>::expect_zones_intact() const {
+  EXPECT_TRUE(workspace_.zones_intact()) << "written outside of the workspace";
+  EXPECT_TRUE(kept_.zones_intact()) << "written outside of the tape";
+}
+
+template <class T>
+reference::Results<T> ByPlan<T>::infer(const Problem& p, const Data& data) {
+  const PackedWeights weights = pack(data);
   Arrays<T> arrays(p, data);
-  arrays.forward().workspace = arrays.scratch(plan.workspace_bytes());
-  plan.forward(weights, arrays.forward());
+  arrays.forward().workspace = workspace_.refilled();
+  plan_.forward(weights, arrays.forward());
   arrays.expect_guards_intact();
+  expect_zones_intact();
   return results_of<T>(arrays.forward());
 }
 
 template <class T>
-Solution<T> train_by_plan(const Problem& p, const Data& data, const reference::Upstream<double>& upstream) {
-  Plan plan(p.config, plan_options(p, Phase::kTraining));
-  const PackedWeights weights = pack<T>(plan, data);
+Solution<T> ByPlan<T>::train(const Problem& p, const Data& data,
+                             const reference::Upstream<double>& upstream) {
+  const PackedWeights weights = pack(data);
   Arrays<T> arrays(p, data);
   arrays.supply_masks(data);
-  Tape tape(arrays.scratch(plan.tape_bytes()));
-  arrays.forward().tape = &tape;
-  arrays.forward().workspace = arrays.scratch(plan.workspace_bytes());
-  plan.forward(weights, arrays.forward());
+  kept_.refilled();
+  arrays.forward().tape = &tape_;
+  arrays.forward().workspace = workspace_.refilled();
+  plan_.forward(weights, arrays.forward());
   arrays.expect_guards_intact();
   const reference::Results<T> results = results_of<T>(arrays.forward());
   BackwardArgs b = arrays.backward(upstream);
-  b.workspace = arrays.scratch(plan.workspace_bytes());
-  plan.backward(weights, tape, b);
+  b.workspace = workspace_.refilled();
+  plan_.backward(weights, tape_, b);
   arrays.expect_guards_intact();
+  expect_zones_intact();
   EXPECT_EQ(results.y, copy<T>(arrays.forward().y)) << "backward wrote y";
   return {results, {copy<T>(b.dx), copy<T>(b.dparameters), copy<T>(b.dh0), copy<T>(b.dc0)}};
 }
@@ -168,7 +190,7 @@ Solution<T> train_by_rnn(const Problem& p, const Data& data, const reference::Up
   options.tape = &tape;
   const ForwardResult out = rnn.forward(in.x, options);
   const BackwardArgs b = arrays.backward(upstream);
-  const BackwardResult back = rnn.backward(tape, {b.dy, b.dy_reverse, b.dh_n, b.dc_n, true});
+  const BackwardResult back = rnn.backward(tape, {b.dy, b.dy_reverse, b.dh_n, b.dc_n, p.given.dx});
   arrays.expect_guards_intact();
   return {{copy<T>(out.y.view()), copy<T>(out.y_reverse.view()), copy<T>(out.h_n.view()),
            copy<T>(out.c_n.view())},
@@ -176,11 +198,9 @@ Solution<T> train_by_rnn(const Problem& p, const Data& data, const reference::Up
            copy<T>(back.dc0.view())}};
 }
 
-template reference::Results<float> infer_by_plan<float>(const Problem&, const Data&);
-template reference::Results<double> infer_by_plan<double>(const Problem&, const Data&);
+template class ByPlan<float>;
+template class ByPlan<double>;
 using UpstreamF64 = reference::Upstream<double>;
-template Solution<float> train_by_plan<float>(const Problem&, const Data&, const UpstreamF64&);
-template Solution<double> train_by_plan<double>(const Problem&, const Data&, const UpstreamF64&);
 template Solution<float> train_by_rnn<float>(const Problem&, const Data&, const UpstreamF64&);
 template Solution<double> train_by_rnn<double>(const Problem&, const Data&, const UpstreamF64&);
 
