@@ -63,7 +63,7 @@ struct Rnn::Impl {
     return {data, config.dtype, info.shape};
   }
 
-  // A plan that holds t and n. When there are too many, the least recently used goes that no tape waits for.
+  // A plan that holds t and n. When there are too many, the least recently used go that no tape waits for.
   Plan& plan_for(Phase phase, std::int64_t t, std::int64_t n) {
     const auto fits = [&](const Plan& p) {
       const PlanOptions& o = p.options();
@@ -81,9 +81,10 @@ struct Rnn::Impl {
     }
     Plan plan(config, {phase, t, n, home});
     workspace.reserve(plan.workspace_bytes());
-    if (plans.size() >= kMostPlans) {
+    while (plans.size() >= kMostPlans) {
       const auto idle = std::find_if_not(plans.begin(), plans.end(), std::mem_fn(&Plan::awaits_backward));
-      if (idle != plans.end()) plans.erase(idle);
+      if (idle == plans.end()) break;
+      plans.erase(idle);
     }
     return plans.emplace_back(std::move(plan));
   }
