@@ -62,8 +62,8 @@ int pthread_mutex_lock(pthread_mutex_t* mutex) {
   return next(mutex);
 }
 // What a BLAS does inside is its own: some kernels of OpenBLAS allocate at every call.
-void cblas_sgemm(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float* a,
-                 int lda, const float* b, int ldb, float beta, float* c, int ldc) {
+void cblas_sgemm(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+                 const float* a, int lda, const float* b, int ldb, float beta, float* c, int ldc) {
   static const auto next = reinterpret_cast<decltype(&cblas_sgemm)>(dlsym(RTLD_NEXT, "cblas_sgemm"));
   count(products);
   in_blas = true;

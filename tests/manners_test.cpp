@@ -148,8 +148,8 @@ void plan_and_run() {
   (void)rnn.forward(Tensor(DType::kF32, {2, 1, 2}));
 }
 
-// A host's static object, made before the library was first used, is destroyed after all that the library could
-// have destroyed by then.
+// A host's static object, made before the library was first used, is destroyed after all that the library
+// could have destroyed by then.
 struct StepsWhenDestroyed {
   std::unique_ptr<Rnn> rnn;
   State state;
