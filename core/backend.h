@@ -29,11 +29,13 @@ class Packed {
 };
 
 // A validated call. Views are dense; t and n are the sizes of this call. tape is null in inference.
+// host_tape is the tape's host memory, of host_tape_bytes.
 struct ForwardCall {
   const ForwardArgs& args;
   std::int64_t t;
   std::int64_t n;
   std::byte* tape;
+  std::byte* host_tape;
 };
 // forward holds the x, y and y_reverse of the pass that wrote the tape; its other views may be gone.
 struct BackwardCall {
@@ -42,6 +44,7 @@ struct BackwardCall {
   std::int64_t t;
   std::int64_t n;
   std::byte* tape;
+  std::byte* host_tape;
 };
 
 // Forward and backward of the whole stack over the whole sequence. Never allocates in a pass.
@@ -50,6 +53,8 @@ class BackendPlan {
   virtual ~BackendPlan() = default;
   virtual std::size_t workspace_bytes() const = 0;
   virtual std::size_t tape_bytes() const = 0;
+  // What a tape keeps on the host beside that, for a plan on another device.
+  virtual std::size_t host_tape_bytes() const { return 0; }
   virtual std::unique_ptr<Packed> pack(const void* parameters) const = 0;
   virtual void forward(const Packed& weights, const ForwardCall& call) = 0;
   virtual void backward(const Packed& weights, const BackwardCall& call) = 0;
@@ -63,6 +68,12 @@ class Backend {
   virtual std::vector<DeviceInfo> devices() const = 0;
   virtual Support supports(const Request& request) const = 0;
   virtual std::unique_ptr<BackendPlan> make_plan(const Request& request) = 0;
+
+  // Memory of one of its devices, at least 64-byte aligned, not initialised; DeviceError when it is full.
+  virtual void* allocate(Device device, std::size_t bytes) = 0;
+  virtual void release(Device device, void* memory) noexcept = 0;
+  // Either side may lie on the host or on the device. After all earlier work there, complete on return.
+  virtual void copy(Device device, void* to, const void* from, std::size_t bytes) = 0;
 };
 
 // registry.cpp. Backends in order of registration; the built-in ones are there from the first use.

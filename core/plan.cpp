@@ -1,21 +1,10 @@
 // Level two: validate, then hand to the backend's plan.
 #include "rondo/plan.h"
 
-#include "core/memory.h"
+#include "core/tape.h"
 #include "core/validate.h"
 
 namespace rondo {
-
-// What a Tape holds between a forward pass and its backward.
-struct Tape::Record {
-  bool owns = true;  // of `owned`, which grows; else `memory` is the caller's
-  AlignedMemory owned;
-  std::span<std::byte> memory;
-  std::weak_ptr<const void> plan;         // the one that recorded it
-  std::shared_ptr<const void> awaited;    // the same, until backward
-  std::shared_ptr<const Packed> weights;  // null: nothing is recorded
-  ForwardArgs forward;                    // x, y and y_reverse are read in backward
-};
 
 Tape::Tape() : record_(std::make_unique<Record>()) {}
 Tape::Tape(std::span<std::byte> memory) : Tape() {
@@ -54,17 +43,18 @@ void Plan::forward(const PackedWeights& weights, const ForwardArgs& args) {
   const Packed* packed = weights.packed_.get();
   if (args.tape == nullptr) {
     const auto [t, n] = validate_forward(*this, packed, args, nullptr);
-    return impl_->forward(*packed, {args, t, n, nullptr});
+    return impl_->forward(*packed, {args, t, n, nullptr, nullptr});
   }
   validate_tape({.exists = args.tape->record_ != nullptr});
   Tape::Record& record = *args.tape->record_;
   const auto [t, n] = validate_forward(*this, packed, args, record.owns ? nullptr : &record.memory);
   record.weights.reset();  // a pass that fails leaves an empty tape
   if (record.owns) {
-    record.owned.reserve(tape_bytes());
+    record.owned.reserve(options_.device, tape_bytes());
     record.memory = record.owned.span();
   }
-  impl_->forward(*packed, {args, t, n, record.memory.data()});
+  record.host.reserve(impl_->host_tape_bytes());
+  impl_->forward(*packed, {args, t, n, record.memory.data(), record.host.span().data()});
   record.plan = record.awaited = impl_;
   record.weights = weights.packed_;
   record.forward = args;
@@ -84,7 +74,7 @@ void Plan::backward(const PackedWeights& weights, Tape& tape, const BackwardArgs
                  .same_weights = r.weights == weights.packed_});
   const auto [t, n] = validate_backward(*this, r.forward, args, r.memory);
   r.awaited.reset();
-  impl_->backward(*r.weights, {args, r.forward, t, n, r.memory.data()});
+  impl_->backward(*r.weights, {args, r.forward, t, n, r.memory.data(), r.host.span().data()});
 }
 
 }  // namespace rondo

@@ -7,7 +7,8 @@
 #include <utility>
 
 #include "core/dispatch.h"
-#include "core/memory.h"
+#include "core/tape.h"
+#include "core/transfers.h"
 #include "core/validate.h"
 
 namespace rondo {
@@ -36,11 +37,13 @@ struct Rnn::Impl {
   std::vector<ParameterInfo> layout = parameter_layout(config);
   Tensor parameters{config.dtype, {parameter_count(config)}}, gradients{config.dtype, parameters.shape()};
   Device home;
-  std::string reason;        // for home; empty: not planned yet
-  bool changed = true;       // parameters, since they were packed
-  PackedWeights weights[2];  // by phase
-  std::vector<Plan> plans;   // the latest last
-  AlignedMemory workspace;
+  std::string reason;                            // for home; empty: not planned yet
+  bool changed = true;                           // parameters, since they were packed
+  PackedWeights weights[2];                      // by phase
+  std::vector<Plan> plans;                       // the latest last
+  DeviceMemory workspace, room;                  // at home; room: copies of an inference pass's arrays
+  DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
+  bool gradients_at_home = false;                // the newer ones
 
   Impl(const RnnConfig& c, DeviceChoice asked)
       : config(c), forced(asked ? asked : device_from_environment()), home(forced.value_or(Device())) {
@@ -63,6 +66,31 @@ struct Rnn::Impl {
     return {data, config.dtype, info.shape};
   }
 
+  // Chooses the home device when it is the first. Where nobody asked for a device, one that fails has the CPU
+  // step in, as long as nothing lies there yet.
+  Plan make_plan(Phase phase, std::int64_t t, std::int64_t n) {
+    const auto made = [&] {
+      Plan plan(config, {phase, t, n, home});
+      workspace.reserve(home, plan.workspace_bytes());
+      return plan;
+    };
+    if (!reason.empty()) return made();
+    const Choice choice = plan_device({config, phase, t, n, {}, true}, forced);
+    home = choice.device;
+    reason = choice.reason;
+    const auto logged = [&](Plan plan) {
+      if (log_enabled()) log_line(message(config, ", ", phase, ": ", reason));
+      return plan;
+    };
+    if (forced || home == Device{}) return logged(made());
+    try {
+      return logged(made());
+    } catch (const DeviceError& error) {
+      reason = message("cpu: ", home, " was the fastest by prediction and failed (", error.what(), ")");
+      home = {};
+    }
+    return logged(made());
+  }
   // A plan that holds t and n. When there are too many, the least recently used go that no tape waits for.
   Plan& plan_for(Phase phase, std::int64_t t, std::int64_t n) {
     const auto fits = [&](const Plan& p) {
@@ -73,14 +101,7 @@ struct Rnn::Impl {
       std::rotate(at.base() - 1, at.base(), plans.end());
       return plans.back();
     }
-    if (reason.empty()) {
-      const Choice choice = plan_device({config, phase, t, n, {}, true}, forced);
-      home = choice.device;
-      reason = choice.reason;
-      if (log_enabled()) log_line(message(config, ", ", phase, ": ", reason));
-    }
-    Plan plan(config, {phase, t, n, home});
-    workspace.reserve(plan.workspace_bytes());
+    Plan plan = make_plan(phase, t, n);
     while (plans.size() >= kMostPlans) {
       const auto idle = std::find_if_not(plans.begin(), plans.end(), std::mem_fn(&Plan::awaits_backward));
       if (idle == plans.end()) break;
@@ -91,8 +112,26 @@ struct Rnn::Impl {
   const PackedWeights& packed(const Plan& plan) {
     if (std::exchange(changed, false)) weights[0] = weights[1] = {};
     PackedWeights& w = weights[static_cast<int>(plan.options().phase)];
-    if (w.empty()) w = plan.pack(parameters);
+    if (w.empty()) w = plan.pack(home == Device{} ? parameters.view() : send(parameters, parameters_sent));
     return w;
+  }
+  TensorView send(const Tensor& array, DeviceMemory& there) const {
+    const auto bytes = static_cast<std::size_t>(array.shape().count() * element_bytes(array.dtype()));
+    there.reserve(home, bytes);
+    backend_of(home).copy(home, there.data(), array.view().data, bytes);
+    return {there.data(), array.dtype(), array.shape(), home};
+  }
+  // Gradients where backward adds to them, and where the caller reads and changes them.
+  TensorView gradients_for_backward() {
+    if (home == Device{}) return gradients;
+    if (!std::exchange(gradients_at_home, true)) return send(gradients, gradients_sent);
+    return {gradients_sent.data(), gradients.dtype(), gradients.shape(), home};
+  }
+  Tensor& gradients_for_caller() {
+    if (!std::exchange(gradients_at_home, false)) return gradients;
+    const auto bytes = static_cast<std::size_t>(gradients.shape().count() * element_bytes(gradients.dtype()));
+    backend_of(home).copy(home, gradients.view().data, gradients_sent.data(), bytes);
+    return gradients;
   }
 };
 
@@ -118,9 +157,14 @@ void Rnn::parameters_changed() { impl_->changed = true; }
 void Rnn::initialize(Initializer how, std::uint64_t seed) {
   rondo::initialize(config(), how, seed, parameters());
 }
-TensorView Rnn::gradients() { return impl_->gradients; }
-TensorView Rnn::gradient(const std::string& name) { return impl_->named(impl_->gradients, name); }
-void Rnn::zero_gradients() { impl_->gradients.zero(); }
+TensorView Rnn::gradients() { return impl_->gradients_for_caller(); }
+TensorView Rnn::gradient(const std::string& name) {
+  return impl_->named(impl_->gradients_for_caller(), name);
+}
+void Rnn::zero_gradients() {
+  impl_->gradients.zero();
+  impl_->gradients_at_home = false;
+}
 
 ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   Impl& m = *impl_;
@@ -136,8 +180,17 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
 
   const State* state = o.state;
   const ConstTensorView h0 = state != nullptr ? state->h() : o.h0, c0 = state != nullptr ? state->c() : o.c0;
-  plan.forward(m.packed(plan),
-               {x, h0, c0, o.lengths, y, y_reverse, h_n, c_n, o.dropout, o.tape, m.workspace.span()});
+  ForwardArgs args{x, h0, c0, o.lengths, y, y_reverse, h_n, c_n, o.dropout, o.tape, m.workspace.span()};
+  DeviceMemory sent;  // the tape's, which keeps what it has until the pass has succeeded
+  Transfers moved(m.home, o.tape != nullptr ? sent : m.room);
+  for (ConstTensorView* view : {&args.x, &args.h0, &args.c0}) moved.in(*view);
+  for (TensorView* view : {&args.y, &args.y_reverse, &args.h_n, &args.c_n}) moved.out(*view);
+  auto& masks = args.dropout;
+  for (auto* views : {&masks.input_masks, &masks.recurrent_masks, &masks.layer_masks}) moved.in(*views);
+  moved.send();
+  plan.forward(m.packed(plan), args);
+  moved.fetch();
+  if (o.tape != nullptr) o.tape->record_->sent = std::move(sent);
   if (state == nullptr) return result;
   // Only now: an error leaves the state as it was.
   if (state->h_.absent()) m.make_states(n, o.state->h_, o.state->c_);
@@ -159,8 +212,14 @@ BackwardResult Rnn::backward(Tape& tape, const BackwardOptions& o) {
   const Shape x = tape.x_shape();
   if (known && o.want_dx) dx = Tensor(m.config.dtype, x);
   if (known) m.make_states(x[m.time_major() ? 1 : 0], dh0, dc0);
-  plan.backward(m.packed(plan), tape,
-                {o.dy, o.dy_reverse, o.dh_n, o.dc_n, dx, dh0, dc0, m.gradients, m.workspace.span()});
+  const TensorView dparameters = m.gradients_for_backward();
+  BackwardArgs args{o.dy, o.dy_reverse, o.dh_n, o.dc_n, dx, dh0, dc0, dparameters, m.workspace.span()};
+  Transfers moved(m.home, m.room);
+  for (ConstTensorView* view : {&args.dy, &args.dy_reverse, &args.dh_n, &args.dc_n}) moved.in(*view);
+  for (TensorView* view : {&args.dx, &args.dh0, &args.dc0}) moved.out(*view);
+  moved.send();
+  plan.backward(m.packed(plan), tape, args);
+  moved.fetch();
   return result;
 }
 
@@ -183,9 +242,15 @@ ConstTensorView Rnn::step(ConstTensorView x_t, State& state) {
   args.h0 = args.h_n = state.h_;
   args.c0 = args.c_n = state.c_;
   args.workspace = m.workspace.span();
+  const auto* h = static_cast<const std::byte*>(args.h_n.data);
+  Transfers moved(m.home, m.room);
+  for (ConstTensorView* view : {&args.x, &args.h0, &args.c0}) moved.in(*view);
+  for (TensorView* view : {&args.h_n, &args.c_n}) moved.out(*view);
+  moved.send();
   plan.forward(m.packed(plan), args);
+  moved.fetch();
   const std::int64_t last = (c.num_layers - 1) * n * c.hidden_size * element_bytes(c.dtype);
-  return {static_cast<const std::byte*>(args.h_n.data) + last, c.dtype, Shape{n, c.hidden_size}};
+  return {h + last, c.dtype, Shape{n, c.hidden_size}};
 }
 
 std::string Rnn::explain() const {

@@ -15,6 +15,7 @@ StackPlan::StackPlan(const Request& request, std::unique_ptr<LayerBackend> layer
       layers_(std::move(layers)) {
   inference_ = lay_out(false);
   if (phase_ == Phase::kTraining) training_ = lay_out(true);
+  host_.reserve(inference_.host_bytes);
 }
 
 bool StackPlan::reduces() const {
@@ -37,9 +38,15 @@ StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
   };
   MemoryLayout m{};
   m.header = pieces(1, sizeof(PassHeader));
+  m.lengths = pieces(1, max_n_ * word);
   m.rows = pieces(1, max_n_ * word);
   m.offsets = pieces(1, (max_t_ + 1) * word);
   m.flat = pieces(1, flat * word);
+  if (!layers_->on_host()) {
+    m.host_bytes = std::exchange(used, 0);
+    m.rows_sent = pieces(1, max_n_ * word);
+    m.flat_sent = pieces(1, flat * word);
+  }
   m.h0 = pieces(pairs, state);
   m.c0 = pieces(c.cell == Cell::kLstm ? pairs : 0, state);
   m.x = pieces(1, flat * c.input_size * e);
@@ -56,7 +63,6 @@ StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
     m.kept_bytes = std::exchange(used, 0);  // in memory of its own, the tape
   }
   m.layer = pieces(1, static_cast<std::int64_t>(layers_->workspace_bytes(flat, max_n_)));
-  m.lengths = pieces(1, max_n_ * word);
   m.h = pieces(1, state);
   m.c = pieces(1, state);
   m.merged = pieces(reduces() ? 1 : 0, flat * out * e);

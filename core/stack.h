@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "core/backend.h"
+#include "core/memory.h"
 #include "core/philox.h"
 
 namespace rondo {
@@ -115,6 +116,10 @@ class LayerBackend {
   virtual void backward(const LayerBackward& call) = 0;
   virtual std::string path() const = 0;
 
+  // Whether the host reads and writes this memory as its own; else send_index copies an index there.
+  virtual bool on_host() const = 0;
+  virtual void send_index(std::int64_t* to, const std::int64_t* from, std::int64_t count) = 0;
+
   // Glue: `count` rows of `width` elements.
   // to = from; zeros where from has no data.
   virtual void copy_rows(Rows to, ConstRows from, std::int64_t count, std::int64_t width) = 0;
@@ -134,6 +139,7 @@ class StackPlan final : public BackendPlan {
     return std::max(inference_.work_bytes, training_.work_bytes);
   }
   std::size_t tape_bytes() const override { return training_.kept_bytes; }
+  std::size_t host_tape_bytes() const override { return training_.host_bytes; }
   std::unique_ptr<Packed> pack(const void* parameters) const override { return layers_->pack(parameters); }
   void forward(const Packed& weights, const ForwardCall& call) override;
   void backward(const Packed& weights, const BackwardCall& call) override;
@@ -147,19 +153,21 @@ class StackPlan final : public BackendPlan {
   };
   // Memory of a pass at the plan's largest sizes. l: by layer, d: by direction, i: by layer * D + direction.
   struct MemoryLayout {
-    Pieces header, rows, offsets;  // PassHeader, [N], [T + 1]
-    Pieces flat;                   // [P], ragged
-    Pieces h0, c0;                 // i: [N, H]
-    Pieces x;                      // [P, I], ragged
-    Pieces y;                      // l: [P, D*H], or D times [P, H] when the merge reduces
-    Pieces input;                  // l - 1: [P, O], what layer l reads where that is not y of l - 1
-    Pieces last;                   // d: [N, H], the last layer's final states under Outputs::kLast
-    Pieces layer_mask;             // l: [P or N, O], on the output of layer l
+    // On the host: PassHeader, [N], [N], [T + 1], [P].
+    Pieces header, lengths, rows, offsets, flat;
+    std::size_t host_bytes;       // 0 where kept memory is the host's, and holds these too
+    Pieces rows_sent, flat_sent;  // [N], [P], elsewhere
+    Pieces h0, c0;                // i: [N, H]
+    Pieces x;                     // [P, I], ragged
+    Pieces y;                     // l: [P, D*H], or D times [P, H] when the merge reduces
+    Pieces input;                 // l - 1: [P, O], what layer l reads where that is not y of l - 1
+    Pieces last;                  // d: [N, H], the last layer's final states under Outputs::kLast
+    Pieces layer_mask;            // l: [P or N, O], on the output of layer l
     Pieces input_mask, recurrent_mask, saved;  // i
     std::size_t kept_bytes;
-    Pieces layer, lengths, h, c;  // the backend's; [N]; [N, H]
-    Pieces merged;                // [P, O]
-    Pieces d_in, d_parts;         // two of [P, max(I, O)]; d: [P, H]
+    Pieces layer, h, c;    // the backend's; [N, H]
+    Pieces merged;         // [P, O]
+    Pieces d_in, d_parts;  // two of [P, max(I, O)]; d: [P, H]
     std::size_t work_bytes;
   };
   struct Pass;
@@ -174,6 +182,7 @@ class StackPlan final : public BackendPlan {
   std::int64_t max_t_, max_n_;
   std::unique_ptr<LayerBackend> layers_;
   MemoryLayout inference_{}, training_{};
+  AlignedMemory host_;  // of an inference pass
 };
 
 }  // namespace rondo

@@ -5,7 +5,7 @@ namespace rondo {
 
 struct StackPlan::BackwardPass : Pass {
   BackwardPass(StackPlan& stack, const Packed& packed, const BackwardCall& call)
-      : Pass(stack, packed, call.t, call.n, call.tape, call.args.workspace.data()),
+      : Pass(stack, packed, call.t, call.n, call.tape, call.host_tape, call.args.workspace.data()),
         args(call.args),
         forward(call.forward) {}
   const BackwardArgs& args;
@@ -37,7 +37,7 @@ struct StackPlan::BackwardPass : Pass {
         dy[d].index = rows();
       } else {
         const Rows room{shift(work_at(layout.d_in, top + 1), d * flat_rows() * h), h};
-        dy[d].index = flat_index;
+        dy[d].index = flat();
         glue.copy_rows(room, dy[d], flat_rows(), h);
         dy[d] = room;
       }

@@ -5,7 +5,8 @@ namespace rondo {
 
 struct StackPlan::ForwardPass : Pass {
   ForwardPass(StackPlan& stack, const Packed& packed, const ForwardCall& call)
-      : Pass(stack, packed, call.t, call.n, call.tape, call.args.workspace.data()), args(call.args) {}
+      : Pass(stack, packed, call.t, call.n, call.tape, call.host_tape, call.args.workspace.data()),
+        args(call.args) {}
   const ForwardArgs& args;
 
   void run() {
@@ -22,7 +23,7 @@ struct StackPlan::ForwardPass : Pass {
     if (training) make_masks();
     if (header.ragged) {
       const std::int64_t in = config.input_size;
-      glue.copy_rows({at(layout.x), in}, {args.x.data, in, flat_index}, flat_rows(), in);
+      glue.copy_rows({at(layout.x), in}, {args.x.data, in, flat()}, flat_rows(), in);
     }
     for (std::int64_t l = 0; l <= top; ++l) {
       if (l > 0) make_input(l);
@@ -37,7 +38,7 @@ struct StackPlan::ForwardPass : Pass {
     header.ragged = false;
     header.live = n;
     if (args.lengths.absent()) return;
-    auto* lengths = reinterpret_cast<std::int64_t*>(work_at(layout.lengths));
+    auto* lengths = words(host, layout.lengths);
     for (std::int64_t r = 0; r < n; ++r) {
       lengths[r] = args.lengths.dtype == DType::kI32 ? static_cast<const std::int32_t*>(args.lengths.data)[r]
                                                      : static_cast<const std::int64_t*>(args.lengths.data)[r];
@@ -59,6 +60,9 @@ struct StackPlan::ForwardPass : Pass {
         flat_index[offsets[s] + r] = theirs.start(s) + row_index[r] * theirs.row_stride;
       }
     }
+    if (layout.host_bytes == 0) return;
+    glue.send_index(words(kept, layout.rows_sent), row_index, n);
+    glue.send_index(words(kept, layout.flat_sent), flat_index, offsets[t]);
   }
 
   // Copies h0 and c0: backward needs them though h_n may overwrite them, and ragged rows are sorted.

@@ -16,7 +16,7 @@ struct PassHeader {
 struct StackPlan::Pass {
   // tape null: inference.
   Pass(StackPlan& stack, const Packed& packed, std::int64_t steps, std::int64_t batch, std::byte* tape,
-       std::byte* workspace)
+       std::byte* host_tape, std::byte* workspace)
       : plan(stack),
         config(stack.config_),
         weights(packed),
@@ -33,10 +33,11 @@ struct StackPlan::Pass {
         layout(training ? stack.training_ : stack.inference_),
         kept(training ? tape : workspace),
         work(workspace),
-        header(*reinterpret_cast<PassHeader*>(at(layout.header))),
-        row_index(reinterpret_cast<std::int64_t*>(at(layout.rows))),
-        offsets(reinterpret_cast<std::int64_t*>(at(layout.offsets))),
-        flat_index(reinterpret_cast<std::int64_t*>(at(layout.flat))) {}
+        host(layout.host_bytes == 0 ? kept : (training ? host_tape : stack.host_.span().data())),
+        header(*reinterpret_cast<PassHeader*>(piece(host, layout.header))),
+        row_index(words(host, layout.rows)),
+        offsets(words(host, layout.offsets)),
+        flat_index(words(host, layout.flat)) {}
 
   StackPlan& plan;
   const RnnConfig& config;
@@ -49,7 +50,7 @@ struct StackPlan::Pass {
   const std::int64_t element;  // bytes of one
   const bool training, last_only;
   const MemoryLayout& layout;
-  std::byte *const kept, *const work;
+  std::byte *const kept, *const work, *const host;
   PassHeader& header;
   std::int64_t* const row_index;   // [N], the caller's row of each of ours; read when ragged
   std::int64_t* const offsets;     // [T + 1], ragged
@@ -57,8 +58,11 @@ struct StackPlan::Pass {
 
   std::byte* at(const Pieces& pieces, std::int64_t i = 0) const { return piece(kept, pieces, i); }
   std::byte* work_at(const Pieces& pieces, std::int64_t i = 0) const { return piece(work, pieces, i); }
-  static std::byte* piece(std::byte* base, const Pieces& p, std::int64_t i) {
+  static std::byte* piece(std::byte* base, const Pieces& p, std::int64_t i = 0) {
     return base + p.offset + p.bytes * static_cast<std::size_t>(i < p.count ? i : i % p.count);
+  }
+  static std::int64_t* words(std::byte* base, const Pieces& p) {
+    return reinterpret_cast<std::int64_t*>(piece(base, p));
   }
   template <class P>
   P* shift(P* data, std::int64_t elements) const {
@@ -72,8 +76,12 @@ struct StackPlan::Pass {
     return shift(all, pair(layer, direction) * n * h);
   }
 
-  const std::int64_t* rows() const { return header.ragged ? row_index : nullptr; }
-  const std::int64_t* flat() const { return header.ragged ? flat_index : nullptr; }
+  // The same two where glue finds them; null: not ragged, all in order.
+  const std::int64_t* rows() const { return sent(row_index, layout.rows_sent); }
+  const std::int64_t* flat() const { return sent(flat_index, layout.flat_sent); }
+  const std::int64_t* sent(const std::int64_t* ours, const Pieces& there) const {
+    return !header.ragged ? nullptr : (layout.host_bytes == 0 ? ours : words(kept, there));
+  }
   // The steps as the layers see them, and as they lie in the caller's arrays.
   Sequence sequence() const { return header.ragged ? Sequence{t, header.live, 0, 1, offsets} : in_caller(); }
   Sequence in_caller() const {
@@ -155,7 +163,7 @@ struct StackPlan::Pass {
   // Packed rows to a caller's [T, N, width] or [N, T, width], whose padded steps become zeros.
   void scatter(Rows to, ConstRows from, std::int64_t width) const {
     glue.copy_rows(to, {}, t * n, width);
-    to.index = flat_index;
+    to.index = flat();
     glue.copy_rows(to, from, flat_rows(), width);
   }
 };

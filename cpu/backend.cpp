@@ -1,5 +1,6 @@
 // The CPU backend: the one device that every build has.
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <new>
 #include <string>
@@ -48,6 +49,13 @@ class CpuBackend final : public Backend {
     }
     return std::make_unique<StackPlan>(request, std::move(layers));
   }
+  void* allocate(Device, std::size_t bytes) override {
+    void* memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (memory == nullptr) throw DeviceError("cpu: no memory for " + std::to_string(bytes) + " bytes");
+    return memory;
+  }
+  void release(Device, void* memory) noexcept override { std::free(memory); }
+  void copy(Device, void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
 };
 
 }  // namespace

@@ -8,6 +8,10 @@ namespace rondo::cpu {
 template <class T>
 class Glue : public LayerBackend {
  public:
+  bool on_host() const override { return true; }
+  void send_index(std::int64_t* to, const std::int64_t* from, std::int64_t count) override {
+    std::copy_n(from, count, to);
+  }
   void copy_rows(Rows to, ConstRows from, std::int64_t count, std::int64_t width) override;
   void merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int64_t count,
                   std::int64_t width) override;

@@ -37,6 +37,7 @@ struct Problem {
   bool few_bits = false;
   std::int64_t spare_t = 0, spare_n = 0;  // the plan is at least that much larger than the call
   Given given;
+  Device device;  // of level one
 };
 
 // Which gradients come in from outside.

@@ -175,7 +175,7 @@ Solution<T> ByPlan<T>::train(const Problem& p, const Data& data,
 
 template <class T>
 Solution<T> train_by_rnn(const Problem& p, const Data& data, const reference::Upstream<double>& upstream) {
-  Rnn rnn(p.config, Device{});
+  Rnn rnn(p.config, p.device);
   const std::vector<T> parameters = reference::convert<T>(data.call.parameters);
   std::copy(parameters.begin(), parameters.end(), rnn.parameters().span<T>().begin());
   Arrays<T> arrays(p, data);

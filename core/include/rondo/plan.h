@@ -35,6 +35,7 @@ class RONDO_API Tape {
 
  private:
   friend class Plan;
+  friend class Rnn;
   struct Record;
   std::unique_ptr<Record> record_;
 };

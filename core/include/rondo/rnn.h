@@ -71,7 +71,8 @@ class RONDO_API Rnn {
   ConstTensorView parameters() const;
   void parameters_changed();
   void initialize(Initializer how, std::uint64_t seed);
-  // Accumulated by backward until zero_gradients().
+  // Accumulated by backward until zero_gradients(). On a GPU the view is of a copy, to be taken anew after
+  // each backward.
   TensorView gradients();
   TensorView gradient(const std::string& name);
   void zero_gradients();

@@ -1,0 +1,162 @@
+// Networks on a device whose memory is not the host's: every named case gives the CPU's bits.
+#include <gtest/gtest.h>
+
+#include "cases.h"
+#include "core/device_memory.h"
+#include "fake_gpu.h"
+#include "network_fixture.h"
+#include "problem.h"
+
+namespace rondo::testing {
+namespace {
+
+template <class T>
+void expect_same(const Problem& on_cpu) {
+  Problem p = on_cpu;
+  const Data data = draw(p);
+  const Solution<T> expected = train_by_rnn<T>(p, data, data.upstream);
+  p.device = kFakeGpu;
+  const Solution<T> got = train_by_rnn<T>(p, data, data.upstream);
+  EXPECT_EQ(expected.results.y, got.results.y);
+  EXPECT_EQ(expected.results.y_reverse, got.results.y_reverse);
+  EXPECT_EQ(expected.results.h_n, got.results.h_n);
+  EXPECT_EQ(expected.results.c_n, got.results.c_n);
+  EXPECT_EQ(expected.gradients.dx, got.gradients.dx);
+  EXPECT_EQ(expected.gradients.dparameters, got.gradients.dparameters);
+  EXPECT_EQ(expected.gradients.dh0, got.gradients.dh0);
+  EXPECT_EQ(expected.gradients.dc0, got.gradients.dc0);
+}
+
+class DeviceMemoryOf : public EachNetwork {
+ protected:
+  void SetUp() override { before_ = fake_gpu().allocated(); }
+  void TearDown() override { EXPECT_EQ(fake_gpu().allocated(), before_) << "device memory was kept"; }
+
+ private:
+  std::size_t before_ = 0;
+};
+INSTANTIATE_TEST_SUITE_P(Each, DeviceMemoryOf, ::testing::ValuesIn(network_kinds()), kind_name);
+
+TEST_P(DeviceMemoryOf, EveryCaseGivesTheBitsOfTheCpu) {
+  const RnnConfig kind = GetParam().config(1, 1);
+  const CellChoice cell{"", kind.cell, kind.activation, kind.gru_reset};
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    if (kind.dtype == DType::kF32) expect_same<float>(problem_of(c, cell, DType::kF32));
+    if (kind.dtype == DType::kF64) expect_same<double>(problem_of(c, cell, DType::kF64));
+  }
+}
+
+// Two windows with the state carried, ragged rows and drawn masks, and a step down between them.
+struct Trained {
+  Tensor y, gradients, h, c;
+};
+Trained train(const RnnConfig& config, Device device) {
+  Rnn rnn(config, device);
+  const Tensor x = random_tensor(config.dtype, {6, 4, config.input_size}, 60);
+  const Tensor dy = random_tensor(config.dtype, {6, 4, output_size(config)}, 61);
+  const std::int32_t lengths[] = {6, 0, 3, 6};
+  Trained trained;
+  State state;
+  Tape tape;
+  for (std::uint64_t window = 0; window < 2; ++window) {
+    ForwardOptions options;
+    options.lengths = {lengths, {4}};
+    options.state = &state;
+    options.dropout = {.seed = 5, .offset = window};
+    options.tape = &tape;
+    trained.y = rnn.forward(x, options).y;
+    rnn.zero_gradients();
+    for (int times = 0; times < 2; ++times) {  // gradients accumulate, also across a look at them
+      if (times > 0) rnn.forward(x, options);
+      rnn.backward(tape, {.dy = dy});
+      trained.gradients = copy_of(rnn.gradients());
+    }
+    const std::vector<double> step = values_of(trained.gradients);
+    std::vector<double> moved = values_of(rnn.parameters());
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] -= 0.01 * step[i];
+    const Tensor next = make_tensor(config.dtype, rnn.parameters().shape, moved);
+    std::memcpy(rnn.parameters().data, next.view().data, moved.size() * element_bytes(config.dtype));
+  }
+  trained.h = copy_of(state.h());
+  if (config.cell == Cell::kLstm) trained.c = copy_of(state.c());
+  return trained;
+}
+
+TEST_P(DeviceMemoryOf, TrainingWithStateGivesTheBitsOfTheCpu) {
+  RnnConfig config = GetParam().config(5, 19, 2);
+  config.dropout = config.recurrent_dropout = config.layer_dropout = 0.25;
+  const Trained cpu = train(config, Device{}), gpu = train(config, kFakeGpu);
+  EXPECT_TRUE(same_bits(cpu.y, gpu.y));
+  EXPECT_TRUE(same_bits(cpu.gradients, gpu.gradients));
+  EXPECT_TRUE(same_bits(cpu.h, gpu.h));
+  EXPECT_TRUE(same_bits(cpu.c, gpu.c));
+}
+
+TEST_P(DeviceMemoryOf, StepGivesTheBitsOfTheCpu) {
+  const RnnConfig config = GetParam().config(5, 19, 2);
+  Rnn cpu(config, Device{}), gpu(config, kFakeGpu);
+  State of_cpu = cpu.make_state(3), of_gpu = gpu.make_state(3);
+  for (std::uint64_t t = 0; t < 3; ++t) {
+    const Tensor x = random_tensor(config.dtype, {3, 5}, 70 + t);
+    EXPECT_TRUE(same_bits(cpu.step(x, of_cpu), gpu.step(x, of_gpu))) << "step " << t;
+  }
+  EXPECT_TRUE(same_bits(of_cpu.h(), of_gpu.h()));
+  EXPECT_TRUE(same_bits(of_cpu.c(), of_gpu.c()));
+}
+
+TEST_P(DeviceMemoryOf, ARefusedForwardLeavesTheTapeGood) {
+  const RnnConfig config = GetParam().config(3, 6);
+  Rnn rnn(config, kFakeGpu);
+  const Tensor x = random_tensor(config.dtype, {4, 2, 3}, 80), wrong(config.dtype, {1, 3, 6});
+  const Tensor dy = random_tensor(config.dtype, {4, 2, 6}, 81);
+  Tape tape, undisturbed;
+  rnn.forward(x, {.tape = &undisturbed});
+  const ForwardResult out = rnn.forward(x, {.tape = &tape});
+  EXPECT_THROW(rnn.forward(x, {.h0 = wrong, .tape = &tape}), InvalidArgument);
+  const Tensor expected = std::move(rnn.backward(undisturbed, {.dy = dy}).dx);
+  EXPECT_TRUE(same_bits(rnn.backward(tape, {.dy = dy}).dx, expected));
+}
+
+// Level two takes views on the device, and refuses those of the host.
+TEST_P(DeviceMemoryOf, APlanTakesItsOwnDevicesViews) {
+  const RnnConfig config = GetParam().config(3, 6);
+  Plan plan(config, {.max_t = 4, .max_n = 2, .device = kFakeGpu});
+  const Tensor parameters = random_tensor(config.dtype, {parameter_count(config)}, 90);
+  EXPECT_THROW(plan.pack(parameters), InvalidArgument);
+  DeviceMemory there, workspace;
+  const auto bytes = static_cast<std::size_t>(parameter_count(config) * element_bytes(config.dtype));
+  there.reserve(kFakeGpu, bytes);
+  backend_of(kFakeGpu).copy(kFakeGpu, there.data(), parameters.view().data, bytes);
+  const PackedWeights weights = plan.pack({there.data(), config.dtype, parameters.shape(), kFakeGpu});
+  workspace.reserve(kFakeGpu, plan.workspace_bytes());
+  const Tensor x = random_tensor(config.dtype, {4, 2, 3}, 91);
+  EXPECT_THROW(plan.forward(weights, {.x = x, .workspace = workspace.span()}), InvalidArgument);
+}
+
+// The fake is no faster by prediction than a real one, so a large network goes to it.
+RnnConfig large_config() { return {.input_size = 512, .hidden_size = 512, .num_layers = 4}; }
+
+TEST(DeviceMemory, AutoTakesTheCpuWhenTheDeviceIsFull) {
+  FakeMemory& memory = fake_gpu();
+  const Tensor x(DType::kF32, {2, 64, 512});
+  memory.limit = memory.allocated() + 1000;
+  Rnn rnn(large_config(), DeviceChoice());
+  rnn.forward(x);
+  memory.limit = SIZE_MAX;
+  EXPECT_EQ(rnn.device(), Device{});
+  EXPECT_NE(rnn.explain().find("fake gpu: no memory for"), std::string::npos) << rnn.explain();
+  EXPECT_EQ(memory.allocated(), 0U);
+}
+
+TEST(DeviceMemory, AFullDeviceThatWasAskedForIsAnError) {
+  FakeMemory& memory = fake_gpu();
+  memory.limit = memory.allocated() + 1000;
+  Rnn rnn(large_config(), kFakeGpu);
+  EXPECT_THROW(rnn.forward(Tensor(DType::kF32, {2, 64, 512})), DeviceError);
+  memory.limit = SIZE_MAX;
+  EXPECT_EQ(memory.allocated(), 0U);
+}
+
+}  // namespace
+}  // namespace rondo::testing
