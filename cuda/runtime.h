@@ -1,0 +1,42 @@
+// What the step path asks of a device. Two classes fulfil it: cuda/cuda_runtime.h by CUDA and cuBLAS, on one
+// stream, and tests/host_runtime.h by loops on the host, so that the step path is tested without a GPU.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+// Before functions that run on either side.
+#if defined(__CUDACC__)
+#define RONDO_CELL_FN __host__ __device__ inline
+#else
+#define RONDO_CELL_FN inline
+#endif
+
+namespace rondo::cuda {
+
+// C [m, n] = op(A) op(B) + (accumulate ? C : 0), row-major. op(A) is [m, k], op(B) is [k, n].
+template <class T>
+struct Gemm {
+  bool transpose_a = false, transpose_b = false;
+  std::int64_t m = 0, n = 0, k = 0;
+  const T* a = nullptr;
+  std::int64_t lda = 0;
+  const T* b = nullptr;
+  std::int64_t ldb = 0;
+  T* c = nullptr;
+  std::int64_t ldc = 0;
+  bool accumulate = false;
+};
+
+// A runtime has, each ordered after the ones before, and none waiting for the device:
+//
+//   void* allocate(std::size_t bytes);             256-byte aligned; DeviceError when full
+//   void release(void* memory) noexcept;
+//   template <class T> void gemm(const Gemm<T>&);  float or double; any size may be 0; k = 0 without accumulate
+//                                                  gives zeros
+//   template <class F> void for_each(std::int64_t rows, std::int64_t width, const F& f);
+//                                                  f(row, column) for each, in any order and at once; F is plain
+//                                                  data with a RONDO_CELL_FN void operator()(row, column) const
+//   void send(void* to, const void* from_host, std::size_t bytes);   the source may change once it returns
+
+}  // namespace rondo::cuda
