@@ -1,4 +1,5 @@
 // Backends that are opened at run time: what a good one gives, and the sentence for each that is refused.
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -185,6 +186,21 @@ TEST(Module, IsOpenedOnceByWhicheverThreadIsFirst) {
     for (std::thread& thread : threads) thread.join();
     set_variable("RONDO_BACKEND_DIR", folder("null").c_str());
     EXPECT_EQ(reason_of(kCuda), "usable") << "the variable is read at the first use alone";
+  });
+}
+
+TEST(Module, KeepsItsSymbolsToItselfAndIsNeverUnloaded) {
+  in_new_process(folder("good").c_str(), [] {
+    const std::string file = folder("good") + "/librondo_cuda.so";
+    const auto opened = [&] { return dlopen(file.c_str(), RTLD_NOW | RTLD_NOLOAD); };
+    EXPECT_EQ(opened(), nullptr) << "before the first use";
+    EXPECT_EQ(reason_of(kCuda), "usable");
+    EXPECT_EQ(dlsym(RTLD_DEFAULT, "rondo_make_backend"), nullptr);
+    void* handle = opened();
+    ASSERT_NE(handle, nullptr);
+    for (int times = 0; times < 2; ++times) dlclose(handle);  // ours, and the library's
+    EXPECT_NE(opened(), nullptr);
+    EXPECT_EQ(reason_of(kCuda), "usable");
   });
 }
 
