@@ -87,3 +87,21 @@ bool log_enabled();
 void log_line(const std::string& line);
 
 }  // namespace rondo
+
+// What a backend that is opened at run time exports, a line at the end of one of its sources:
+//   RONDO_BACKEND_MODULE(std::make_unique<rondo::cuda::CudaBackend>())
+// The library compares the stamp before it calls anything. The factory runs once, inside the first use of
+// the backends: it must not ask for devices. What it throws is told to the user as the reason for which
+// the backend is not there. Machines without a device are no reason to throw: devices() says so better.
+#define RONDO_TEXT_OF(name) RONDO_TEXT(name)
+#define RONDO_TEXT(name) #name
+#define RONDO_STAMP_SYMBOL rondo_build_stamp
+#define RONDO_FACTORY_SYMBOL rondo_make_backend
+#define RONDO_BUILD_STAMP                             \
+  "rondo " RONDO_VERSION ", contract " RONDO_CONTRACT \
+  ", C++ ABI " RONDO_TEXT_OF(__GXX_ABI_VERSION) "/" RONDO_TEXT_OF(_GLIBCXX_USE_CXX11_ABI)
+extern "C" RONDO_API const char RONDO_STAMP_SYMBOL[];
+extern "C" RONDO_API rondo::Backend* RONDO_FACTORY_SYMBOL();  // the caller's to delete
+#define RONDO_BACKEND_MODULE(...)                      \
+  const char RONDO_STAMP_SYMBOL[] = RONDO_BUILD_STAMP; \
+  rondo::Backend* RONDO_FACTORY_SYMBOL() { return std::unique_ptr<rondo::Backend>(__VA_ARGS__).release(); }

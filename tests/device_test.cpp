@@ -182,6 +182,16 @@ TEST(ListDevices, TheCpuIsUsableAndTheOthersSayWhyNot) {
   EXPECT_TRUE(names.contains("cuda:0")) << "a device that this build knows of, usable or not";
 }
 
+// This program links the library statically; tests/modules has the programs that open backends.
+TEST(ListDevices, AStaticLibraryOpensNoBackend) {
+  for (const DeviceInfo& info : list_devices()) {
+    if (info.device.kind != Device::Kind::kCuda) continue;
+    EXPECT_EQ(info.reason,
+              "this program links rondo statically; the CUDA backend needs the shared library: "
+              "link librondo.so instead");
+  }
+}
+
 TEST(Supports, TheCpuRunsEveryConfiguration) {
   for (const Cell cell : {Cell::kSimpleRnn, Cell::kLstm, Cell::kGru}) {
     for (const DType dtype : {DType::kF32, DType::kF64}) {

@@ -50,5 +50,7 @@ int main() {
     for (std::size_t i = 0; float g : rnn.gradients().span<float>()) weights[i++] -= g / 50;
   }
   std::printf("rondo %s: loss %.4f, then %.4f\n", rondo::version(), first, loss);
+  const rondo::DeviceInfo last = rondo::list_devices().back();
+  std::printf("%s: %s\n", rondo::to_string(last.device).c_str(), last.reason.c_str());
   return loss < 0.9f * first ? 0 : 1;
 }
