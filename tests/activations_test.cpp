@@ -189,8 +189,9 @@ TEST_P(Activations, AnInfiniteInputLeavesGradientsFinite) {
     Rnn rnn(c, Device{});
     std::vector<double> x(4 * 2 * 3, 0.5);
     x[2 * 6 + 1] = std::numeric_limits<double>::infinity();  // step 2 of row 0
+    const Tensor input = testing::make_tensor(dtype, {4, 2, 3}, x);
     Tape tape;
-    const ForwardResult out = rnn.forward(testing::make_tensor(dtype, {4, 2, 3}, x), {.tape = &tape});
+    const ForwardResult out = rnn.forward(input, {.tape = &tape});
     const Tensor dy = testing::make_tensor(dtype, {4, 2, 5}, std::vector<double>(4 * 2 * 5, 1));
     const BackwardResult back = rnn.backward(tape, {.dy = dy});
     for (const Tensor* all : {&out.y, &back.dx, &back.dh0}) {
