@@ -1,5 +1,6 @@
 // Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a counter-based
-// generator, so that every device and any number of threads draw the same value at the same place.
+// generator, so that every device and any number of threads draw the same value at the same place. constexpr:
+// nvcc then takes it in device code, by --expt-relaxed-constexpr.
 #pragma once
 
 #include <array>
@@ -7,8 +8,8 @@
 
 namespace rondo {
 
-inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
-                                               std::array<std::uint32_t, 2> key) {
+constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                                  std::array<std::uint32_t, 2> key) {
   // Multipliers and Weyl increments of the paper, table 2 and section 3.
   constexpr std::uint64_t kM0 = 0xD2511F53, kM1 = 0xCD9E8D57;
   constexpr std::uint32_t kW0 = 0x9E3779B9, kW1 = 0xBB67AE85;
@@ -24,6 +25,6 @@ inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> coun
 }
 
 // Uniform in [0, 1), 24 bits: exact in f32, so f32 and f64 networks draw the same mask.
-inline double unit_uniform(std::uint32_t bits) { return (bits >> 8) * 0x1p-24; }
+constexpr double unit_uniform(std::uint32_t bits) { return (bits >> 8) * 0x1p-24; }
 
 }  // namespace rondo

@@ -43,7 +43,10 @@ struct BasicRows {
   Void* data = nullptr;
   std::int64_t ld = 0;
   const std::int64_t* index = nullptr;
-  operator BasicRows<const void>() const requires(!std::is_const_v<Void>) { return {data, ld, index}; }
+  template <class Const>
+  requires(std::is_same_v<Const, const void> && !std::is_const_v<Void>) operator BasicRows<Const>() const {
+    return {data, ld, index};
+  }
 };
 using Rows = BasicRows<void>;
 using ConstRows = BasicRows<const void>;
@@ -94,7 +97,7 @@ struct MaskDraw {
   // The number of each row (null: i), which is t * batch + n, or where there are steps, n * steps + t.
   const std::int64_t* index;
   std::int64_t batch, steps;
-  std::array<std::uint32_t, 4> bits(std::int64_t i, std::int64_t unit_block) const {
+  constexpr std::array<std::uint32_t, 4> bits(std::int64_t i, std::int64_t unit_block) const {
     const std::int64_t number = index == nullptr ? i : index[i];
     const std::int64_t t = steps > 0 ? number % steps : number / batch;
     const std::int64_t n = steps > 0 ? number / steps : number % batch;

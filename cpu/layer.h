@@ -3,17 +3,12 @@
 
 #include <memory>
 
-#include "cpu/arena.h"
+#include "core/arena.h"
 #include "cpu/glue.h"
 #include "cpu/team.h"
 #include "cpu/weights.h"
 
 namespace rondo::cpu {
-
-// Gates that lie side by side both in a parameter and in a row of gates: one product serves them.
-struct Run {
-  int gate, count, column;
-};
 
 // How the rows and units of a layer are divided among threads.
 struct Split {
@@ -76,7 +71,7 @@ class Layers final : public Glue<T> {
   void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
   BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m) const;
   void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
-  void add_product(T* to, const Run& run, const T* da, ConstRows operand, std::int64_t flat_rows,
+  void add_product(T* to, const GateRun& run, const T* da, ConstRows operand, std::int64_t flat_rows,
                    std::int64_t width) const;
   void gather_h(const LayerBackward& call, const Memory& m, const T* mask) const;
   void parameter_gradients(const LayerBackward& call, const Memory& m, const T* da) const;

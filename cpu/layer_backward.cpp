@@ -8,26 +8,6 @@
 namespace rondo::cpu {
 namespace {
 
-struct Runs {
-  Run run[4];
-  int count = 0;
-  const Run* begin() const { return run; }
-  const Run* end() const { return run + count; }
-};
-// apart: each gate by itself, since its rows are padded or its operand is masked by itself.
-Runs runs_of(const int* column, int gates, bool apart) {
-  Runs runs;
-  for (int g = 0; g < gates; ++g) {
-    Run* last = runs.count > 0 ? &runs.run[runs.count - 1] : nullptr;
-    if (!apart && last != nullptr && column[g] == last->column + last->count) {
-      ++last->count;
-    } else {
-      runs.run[runs.count++] = {g, 1, column[g]};
-    }
-  }
-  return runs;
-}
-
 // to[j] += sum of column j over `rows` rows; summed in blocks, which keeps long sums exact enough.
 template <class T>
 void add_column_sums(T* to, const T* from, std::int64_t ld, std::int64_t rows, std::int64_t width) {
@@ -155,7 +135,7 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
 
 // dW or dR: to [G*H, width] += da^T times what the weights multiplied.
 template <class T>
-void Layers<T>::add_product(T* to, const Run& run, const T* da, ConstRows operand, std::int64_t flat_rows,
+void Layers<T>::add_product(T* to, const GateRun& run, const T* da, ConstRows operand, std::int64_t flat_rows,
                             std::int64_t width) const {
   gemm(Gemm<T>{.transpose_a = true,
                .m = run.count * h_,
@@ -182,8 +162,8 @@ void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, 
 
   // W multiplied x, masked for each gate or for all.
   const T* masks = static_cast<const T*>(call.masks.input);
-  for (const Run& run :
-       runs_of(order_.input_column, order_.gates, padded || (masks != nullptr && per_gate))) {
+  for (const GateRun& run :
+       gate_runs(order_.input_column, order_.gates, padded || (masks != nullptr && per_gate))) {
     if (masks != nullptr && (run.gate == 0 || per_gate)) {
       const std::int64_t group = per_gate ? run.gate * call.masks.group_rows * in : 0;
       mask_sequence(call.sequence, call.x, masks + group, in, m.x_masked);
@@ -193,7 +173,7 @@ void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, 
 
   // R multiplied h_{t-1}, masked likewise; under reset_before n's part multiplied r h, which was saved.
   const bool masked = call.masks.recurrent != nullptr, apart = masked && per_gate;
-  for (const Run& run : runs_of(order_.recurrent_column, order_.recurrent_gates, padded || apart)) {
+  for (const GateRun& run : gate_runs(order_.recurrent_column, order_.recurrent_gates, padded || apart)) {
     if (run.gate == 0 || apart) {
       gather_h(call, m, masked ? m.mask + (apart ? run.gate * call.sequence.n * hp_ : 0) : nullptr);
     }
@@ -201,7 +181,7 @@ void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, 
   }
   const std::int64_t ld = order_.columns * hp_;
   if (order_.recurrent_gates != order_.gates) {
-    const Run n{2, 1, order_.recurrent_column[2]};
+    const GateRun n{2, 1, order_.recurrent_column[2]};
     add_product(dR, n, da, {da + (order_.columns - 1) * hp_, ld}, flat_rows, h_);
   }
 

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "core/arena.h"
 #include "core/settings.h"
-#include "cpu/arena.h"
 #include "cpu/team.h"
 
 namespace rondo::cpu {
@@ -42,24 +42,7 @@ void pack_transposed(T* to, const T* matrix, int gates, std::int64_t h, std::int
   }
 }
 
-constexpr GateOrder kSimple{1, 1, 1, {0}, {0}};
-constexpr GateOrder kLstm{4, 4, 4, {0, 1, 2, 3}, {0, 1, 2, 3}};
-constexpr GateOrder kGruAfter{3, 4, 3, {1, 2, 0}, {1, 2, 3}};
-constexpr GateOrder kGruBefore{3, 4, 2, {1, 2, 0}, {1, 2, 0}};
-
 }  // namespace
-
-const GateOrder& gate_order(const RnnConfig& config) {
-  switch (config.cell) {
-    case Cell::kLstm:
-      return kLstm;
-    case Cell::kGru:
-      return config.gru_reset == GruReset::kAfter ? kGruAfter : kGruBefore;
-    case Cell::kSimpleRnn:
-      break;
-  }
-  return kSimple;
-}
 
 std::int64_t round_up(std::int64_t n, std::int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;

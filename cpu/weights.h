@@ -5,21 +5,11 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/gate_order.h"
 #include "core/memory.h"
 #include "cpu/kernels/kernels.h"
 
 namespace rondo::cpu {
-
-// How a cell's gates lie in memory. Gates are canonical (LSTM i f g o, GRU r z n); columns are those of a
-// row of gates, see kernels.h: W feeds the first G of them, R those from recurrent_column[0] on.
-struct GateOrder {
-  int gates;                // G
-  int columns;              // of a row of gates in training
-  int recurrent_gates;      // fed by R at once: G, or 2 under reset_before, whose n comes after r
-  int input_column[4];      // of a gate, as fed by W
-  int recurrent_column[4];  // of a gate, where the gradient of what R feeds lies
-};
-const GateOrder& gate_order(const RnnConfig& config);
 
 std::int64_t round_up(std::int64_t n, std::int64_t multiple);
 

@@ -3,12 +3,87 @@
 
 #include "cases.h"
 #include "core/device_memory.h"
+#include "cpu/layer.h"
 #include "fake_gpu.h"
 #include "network_fixture.h"
 #include "problem.h"
 
 namespace rondo::testing {
 namespace {
+
+// Computes by the CPU's kernels, so its results are the same bits.
+class FakeLayers final : public LayerBackend {
+ public:
+  FakeLayers(FakeMemory& memory, std::unique_ptr<LayerBackend> cpu) : memory_(memory), cpu_(std::move(cpu)) {}
+  std::size_t saved_bytes(std::int64_t flat) const override { return cpu_->saved_bytes(flat); }
+  std::size_t workspace_bytes(std::int64_t flat, std::int64_t n) const override {
+    return cpu_->workspace_bytes(flat, n);
+  }
+  std::string path() const override { return "fake gpu"; }
+  bool on_host() const override { return false; }
+  std::unique_ptr<Packed> pack(const void* parameters) const override {
+    const auto open = memory_.open(parameters);
+    return cpu_->pack(parameters);
+  }
+  void forward(const LayerForward& call) override {
+    const auto open = opened(call);
+    expect_here(call.h_n, call.c_n);
+    cpu_->forward(call);
+  }
+  void backward(const LayerBackward& call) override {
+    const auto open = opened(call);
+    expect_here(call.dy.data, call.dh_n, call.dc_n, call.dx.data, call.dh0, call.dc0, call.dparameters);
+    cpu_->backward(call);
+  }
+  void send_index(std::int64_t* to, const std::int64_t* from, std::int64_t count) override {
+    const auto open = memory_.open(to);
+    cpu_->send_index(to, from, count);
+  }
+  void copy_rows(Rows to, ConstRows from, std::int64_t count, std::int64_t width) override {
+    const auto open = memory_.open(to.data, to.index, from.data, from.index);
+    cpu_->copy_rows(to, from, count, width);
+  }
+  void merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int64_t count,
+                  std::int64_t width) override {
+    const auto open = memory_.open(to.data, to.index, a.data, a.index, b.data, b.index);
+    cpu_->merge_rows(how, to, a, b, count, width);
+  }
+  void draw_mask(Rows to, const MaskDraw& draw, std::int64_t count, std::int64_t width) override {
+    const auto open = memory_.open(to.data, draw.index);
+    cpu_->draw_mask(to, draw, count, width);
+  }
+
+ private:
+  template <class... Pointers>
+  void expect_here(const Pointers*... pointers) const {
+    (memory_.expect_here(pointers), ...);
+  }
+  FakeMemory::Open opened(const LayerCall& c) {
+    return memory_.open(c.x.data, c.y.data, c.h0, c.c0, c.masks.input, c.masks.recurrent, c.saved,
+                        c.workspace);
+  }
+
+  FakeMemory& memory_;
+  std::unique_ptr<LayerBackend> cpu_;
+};
+
+std::unique_ptr<LayerBackend> make_cpu_layers(const Request& request) {
+  if (request.config.dtype == DType::kF32) return std::make_unique<cpu::Layers<float>>(request);
+  return std::make_unique<cpu::Layers<double>>(request);
+}
+
+// The one fake GPU of this process, registered at the first use.
+FakeMemory& fake_gpu() {
+  static FakeMemory* const memory = [] {
+    auto* made = new FakeMemory;
+    backends();
+    register_backend(std::make_unique<FakeGpu>(*made, [made](const Request& request) {
+      return std::make_unique<FakeLayers>(*made, make_cpu_layers(request));
+    }));
+    return made;
+  }();
+  return *memory;
+}
 
 template <class T>
 void expect_same(const Problem& on_cpu) {

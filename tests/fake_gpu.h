@@ -1,14 +1,14 @@
 // A device whose memory the host cannot touch: pages that are open only within calls of its backend, which in
-// turn refuses any pointer to the host's. It computes by the CPU's kernels, so its results are the same bits.
+// turn refuses any pointer to the host's. A test program has one, and says what computes on it.
 #pragma once
 
 #include <sys/mman.h>
 
 #include <cstring>
+#include <functional>
 #include <map>
 
 #include "core/stack.h"
-#include "cpu/layer.h"
 
 namespace rondo::testing {
 
@@ -16,9 +16,12 @@ inline constexpr Device kFakeGpu{Device::Kind::kCuda, 0};
 
 class FakeMemory {
  public:
+  // Full of NaN.
   void* allocate(std::size_t bytes) {
     if (allocated_ + bytes > limit) throw DeviceError("fake gpu: no memory for " + std::to_string(bytes));
-    void* memory = mmap(nullptr, bytes + 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory = mmap(nullptr, bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    std::memset(memory, 0xFF, bytes);
+    mprotect(memory, bytes + 1, PROT_NONE);
     blocks_[static_cast<std::byte*>(memory)] = bytes;
     allocated_ += bytes;
     return memory;
@@ -62,72 +65,16 @@ class FakeMemory {
   std::size_t allocated_ = 0;
 };
 
-class FakeLayers final : public LayerBackend {
- public:
-  FakeLayers(FakeMemory& memory, std::unique_ptr<LayerBackend> cpu) : memory_(memory), cpu_(std::move(cpu)) {}
-  std::size_t saved_bytes(std::int64_t flat) const override { return cpu_->saved_bytes(flat); }
-  std::size_t workspace_bytes(std::int64_t flat, std::int64_t n) const override {
-    return cpu_->workspace_bytes(flat, n);
-  }
-  std::string path() const override { return "fake gpu"; }
-  bool on_host() const override { return false; }
-  std::unique_ptr<Packed> pack(const void* parameters) const override {
-    const auto open = memory_.open(parameters);
-    return cpu_->pack(parameters);
-  }
-  void forward(const LayerForward& call) override {
-    const auto open = opened(call);
-    expect_here(call.h_n, call.c_n);
-    cpu_->forward(call);
-  }
-  void backward(const LayerBackward& call) override {
-    const auto open = opened(call);
-    expect_here(call.dy.data, call.dh_n, call.dc_n, call.dx.data, call.dh0, call.dc0, call.dparameters);
-    cpu_->backward(call);
-  }
-  void send_index(std::int64_t* to, const std::int64_t* from, std::int64_t count) override {
-    const auto open = memory_.open(to);
-    cpu_->send_index(to, from, count);
-  }
-  void copy_rows(Rows to, ConstRows from, std::int64_t count, std::int64_t width) override {
-    const auto open = memory_.open(to.data, to.index, from.data, from.index);
-    cpu_->copy_rows(to, from, count, width);
-  }
-  void merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int64_t count,
-                  std::int64_t width) override {
-    const auto open = memory_.open(to.data, to.index, a.data, a.index, b.data, b.index);
-    cpu_->merge_rows(how, to, a, b, count, width);
-  }
-  void draw_mask(Rows to, const MaskDraw& draw, std::int64_t count, std::int64_t width) override {
-    const auto open = memory_.open(to.data, draw.index);
-    cpu_->draw_mask(to, draw, count, width);
-  }
-
- private:
-  template <class... Pointers>
-  void expect_here(const Pointers*... pointers) const {
-    (memory_.expect_here(pointers), ...);
-  }
-  FakeMemory::Open opened(const LayerCall& c) {
-    return memory_.open(c.x.data, c.y.data, c.h0, c.c0, c.masks.input, c.masks.recurrent, c.saved,
-                        c.workspace);
-  }
-
-  FakeMemory& memory_;
-  std::unique_ptr<LayerBackend> cpu_;
-};
-
 class FakeGpu final : public Backend {
  public:
-  explicit FakeGpu(FakeMemory& memory) : memory_(memory) {}
+  using MakeLayers = std::function<std::unique_ptr<LayerBackend>(const Request&)>;
+  FakeGpu(FakeMemory& memory, MakeLayers make_layers)
+      : memory_(memory), make_layers_(std::move(make_layers)) {}
   Device::Kind kind() const override { return Device::Kind::kCuda; }
   std::vector<DeviceInfo> devices() const override { return {{kFakeGpu, true, "fake gpu", ""}}; }
   Support supports(const Request&) const override { return {}; }
   std::unique_ptr<BackendPlan> make_plan(const Request& request) override {
-    std::unique_ptr<LayerBackend> cpu;
-    if (request.config.dtype == DType::kF32) cpu = std::make_unique<cpu::Layers<float>>(request);
-    if (request.config.dtype == DType::kF64) cpu = std::make_unique<cpu::Layers<double>>(request);
-    return std::make_unique<StackPlan>(request, std::make_unique<FakeLayers>(memory_, std::move(cpu)));
+    return std::make_unique<StackPlan>(request, make_layers_(request));
   }
   void* allocate(Device, std::size_t bytes) override { return memory_.allocate(bytes); }
   void release(Device, void* memory) noexcept override { memory_.release(memory); }
@@ -138,17 +85,7 @@ class FakeGpu final : public Backend {
 
  private:
   FakeMemory& memory_;
+  MakeLayers make_layers_;
 };
-
-// The one fake GPU of this process, registered at the first use.
-inline FakeMemory& fake_gpu() {
-  static FakeMemory* const memory = [] {
-    auto* made = new FakeMemory;
-    backends();
-    register_backend(std::make_unique<FakeGpu>(*made));
-    return made;
-  }();
-  return *memory;
-}
 
 }  // namespace rondo::testing

@@ -6,83 +6,15 @@
 #include <tuple>
 #include <vector>
 
-#include "cases.h"
 #include "instruction_sets.h"
-#include "random_fill.h"
+#include "random_problems.h"
 
 namespace rondo {
 namespace {
 
-using testing::RandomFill;
-
 constexpr std::uint64_t kFirstSeed = 1000;
 constexpr std::uint64_t kConfigurations = 120;  // for each instruction set and element type
 constexpr std::uint64_t kCalls = 3;
-
-RnnConfig random_config(RandomFill& r, DType dtype) {
-  RnnConfig c = config_of(testing::cell_choices()[r.word() % testing::cell_choices().size()], dtype);
-  c.input_size = r.integer(1, 20);
-  c.hidden_size = r.integer(1, 20);
-  c.num_layers = r.integer(1, 3);
-  c.direction = static_cast<Direction>(r.integer(0, 2));
-  c.merge = static_cast<Merge>(r.integer(0, 4));
-  c.bias = static_cast<Bias>(r.integer(0, 2));
-  c.layout = static_cast<Layout>(r.integer(0, 1));
-  c.outputs = static_cast<Outputs>(r.integer(0, 1));
-  c.gate_masks = static_cast<GateMasks>(r.integer(0, 1));
-  c.layer_masks = static_cast<LayerMasks>(r.integer(0, 1));
-  const auto sometimes = [&](double rate) { return r.integer(0, 3) == 0 ? rate : 0; };
-  c.dropout = sometimes(0.25);
-  c.recurrent_dropout = sometimes(0.5);
-  c.layer_dropout = c.num_layers > 1 ? sometimes(0.75) : 0;
-  return c;
-}
-
-testing::Given random_given(RandomFill& r) {
-  using G = testing::Given;
-  G g;
-  for (bool G::*array : {&G::y, &G::y_reverse, &G::h_n, &G::c_n, &G::dy, &G::dy_reverse, &G::dh_n, &G::dc_n,
-                         &G::dx, &G::dh0, &G::dc0, &G::dparameters}) {
-    g.*array = r.integer(0, 3) > 0;
-  }
-  for (bool G::*alias : {&G::h_n_is_h0, &G::c_n_is_c0, &G::dh0_is_dh_n, &G::dc0_is_dc_n}) {
-    g.*alias = r.coin();
-  }
-  return g;
-}
-
-testing::Problem random_call(RandomFill& r, const RnnConfig& config) {
-  testing::Problem p;
-  p.config = config;
-  p.t = r.integer(1, 8);
-  p.n = r.integer(0, 12);
-  if (r.coin()) {
-    for (std::int64_t row = 0; row < p.n; ++row) p.lengths.push_back(r.integer(0, p.t));
-  }
-  p.lengths_i64 = r.coin();
-  p.initial_state = r.coin();
-  // A supplied mask does not need its rate, and replaces the drawn one where there is a rate.
-  p.input_masks = config.dropout > 0 || r.coin();
-  p.recurrent_masks = config.recurrent_dropout > 0 || r.coin();
-  p.layer_masks = config.num_layers > 1 && (config.layer_dropout > 0 || r.coin());
-  p.one_element_off = r.coin();
-  p.spare_t = r.integer(0, 3);
-  p.spare_n = r.integer(0, 3);
-  p.given = random_given(r);
-  return p;
-}
-
-// Calls of one plan, of different sizes: what one leaves behind must not reach the next.
-std::vector<testing::Problem> random_problems(std::uint64_t seed, DType dtype) {
-  RandomFill r(seed);
-  const RnnConfig config = random_config(r, dtype);
-  std::vector<testing::Problem> calls;
-  for (std::uint64_t call = 0; call < kCalls; ++call) {
-    calls.push_back(random_call(r, config));
-    calls.back().seed = seed * kCalls + call;
-  }
-  return calls;
-}
 
 class RandomConfigurations : public ::testing::TestWithParam<std::tuple<std::string, DType>> {};
 
@@ -96,7 +28,7 @@ TEST_P(RandomConfigurations, MatchTheReference) {
     if (!testing::selected(std::to_string(seed))) continue;
     SCOPED_TRACE("repeat it with: RONDO_TEST_CASE=" + std::to_string(seed) +
                  " random_configurations_test --gtest_filter='*" + test + "'");
-    const std::vector<testing::Problem> calls = random_problems(seed, dtype);
+    const std::vector<testing::Problem> calls = testing::random_problems(seed, dtype, kCalls);
     if (dtype == DType::kF32) testing::check_problems<float>(calls, false, measured);
     if (dtype == DType::kF64) testing::check_problems<double>(calls, false, measured);
     if (HasFailure()) return;  // one configuration is enough to look at

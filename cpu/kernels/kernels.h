@@ -19,9 +19,7 @@ struct Range {
 // A packed matrix B [K, G gates, Hp]: blocks of `lanes` units, each [K][G][lanes], so that one broadcast
 // of an input element feeds all gates of a block.
 //
-// A row of gates [columns of Hp]: LSTM i f g o; SimpleRNN one; GRU n r z and a fourth, R_n h + b_hn
-// (reset_after) or r h (reset_before), so that what W feeds (n r z) and what R feeds (r z and the fourth)
-// are both contiguous.
+// A row of gates: core/gate_order.h, columns Hp wide.
 //
 // One step of one layer, forward. Row r of a pointer p with stride ld is p + r * ld.
 template <class T>

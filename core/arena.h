@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace rondo::cpu {
+namespace rondo {
 
 // Without memory it only counts: the same code then gives the size to ask for.
 class Arena {
@@ -23,4 +23,4 @@ class Arena {
   std::size_t used_ = 0;
 };
 
-}  // namespace rondo::cpu
+}  // namespace rondo

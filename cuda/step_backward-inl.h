@@ -1,0 +1,221 @@
+// Backward pass of StepLayers: the time loop from the last step processed to the first, then the gradients of
+// parameters and inputs as products over the whole sequence.
+#pragma once
+
+#include "cuda/step_layers-inl.h"
+
+namespace rondo::cuda {
+
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::backward(const LayerBackward& call) {
+  const std::int64_t flat_rows = call.sequence.total();
+  Arena work(call.workspace), kept(call.saved);
+  const Memory m = memory(work, weights(call).in, flat_rows, call.sequence.n, true);
+  const Saved s = saved(kept, flat_rows);
+
+  const BackwardStep<T> step = backward_step(call, m);
+  load_state(call, step.carry, call.dh_n);
+  if (lstm()) load_state(call, step.dc, call.dc_n);
+  backward_loop(call, s, step);
+  const DeviceSequence seq = on_device(call.sequence, m);
+  if (call.dparameters != nullptr) parameter_gradients(call, m, seq, s.gates);
+  if (call.dx.data != nullptr) input_gradient(call, m, seq, s.gates);
+}
+
+// What all steps share. The gradients of the initial states gather where they are wanted.
+template <class T, class Runtime>
+BackwardStep<T> StepLayers<T, Runtime>::backward_step(const LayerBackward& call, const Memory& m) const {
+  const std::int64_t row = call.sequence.row_stride;
+  const bool per_gate = call.masks.recurrent != nullptr && call.masks.groups > 1;
+  BackwardStep<T> step{};
+  step.h = h_;
+  step.h0 = elements(call.h0);
+  step.c0 = elements(call.c0);
+  step.ld_gates = row * order_.columns * h_;
+  step.ld_y = row * call.y.ld;
+  step.ld_c = row * h_;
+  step.ld_dy = row * call.dy.ld;
+  step.carry = call.dh0 != nullptr ? elements(call.dh0) : m.carry;
+  step.dc = call.dc0 != nullptr ? elements(call.dc0) : m.dc;
+  step.sums = m.sums;
+  step.mask = elements(call.masks.recurrent);
+  step.sum_group = call.sequence.n * h_;
+  step.mask_group = per_gate ? call.masks.group_rows * h_ : 0;
+  step.segments = per_gate ? order_.recurrent_gates : 1;
+  return step;
+}
+
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::backward_loop(const LayerBackward& call, const Saved& s,
+                                           BackwardStep<T> step) const {
+  const Sequence& seq = call.sequence;
+  const std::int64_t ld = order_.columns * h_, recurrent_column = order_.recurrent_column[0] * h_;
+  const T *y = elements(call.y.data), *dy = elements(call.dy.data), *da = nullptr;
+  for (std::int64_t i = seq.t; i-- > 0;) {
+    const std::int64_t t = call.id.reverse ? seq.t - 1 - i : i, start = seq.start(t);
+    const std::int64_t prev = call.id.reverse ? t + 1 : t - 1, has_prev = prev >= 0 && prev < seq.t;
+    step.live = seq.rows(t);
+    const std::int64_t rows = std::max(step.live, step.later);
+    if (rows == 0) continue;
+    step.inner = has_prev ? std::min(step.live, seq.rows(prev)) : 0;
+    const std::int64_t start_prev = has_prev ? seq.start(prev) : 0;
+    step.gates = s.gates + start * ld;
+    step.y = y + start * call.y.ld;
+    step.y_prev = y + start_prev * call.y.ld;
+    if (lstm()) step.c = s.c + start * h_;
+    if (lstm()) step.c_prev = s.c + start_prev * h_;
+    if (dy != nullptr) step.dy = dy + start * call.dy.ld;
+    if (step.later > 0) multiply_gradients(call, step, da);
+    run_backward(call, step, rows);
+    da = step.gates + recurrent_column;
+    step.later = step.live;
+  }
+  if (call.dh0 == nullptr || step.later == 0) return;
+  step.live = 0;
+  multiply_gradients(call, step, da);
+  runtime_.for_each(step.later, h_, FirstStateGradient<T>{step});
+}
+
+// sums = dA R of the later step, each gate by itself under masks of its own.
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::multiply_gradients(const LayerCall& call, const BackwardStep<T>& step,
+                                                const T* da) const {
+  const std::int64_t width = order_.recurrent_gates / step.segments * h_;
+  for (int g = 0; g < step.segments; ++g) {
+    runtime_.gemm(Gemm<T>{.m = step.later,
+                          .n = h_,
+                          .k = width,
+                          .a = da + g * width,
+                          .lda = step.ld_gates,
+                          .b = weights(call).recurrent + g * width * h_,
+                          .ldb = h_,
+                          .c = step.sums + g * step.sum_group,
+                          .ldc = h_});
+  }
+}
+
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::run_backward(const LayerCall& call, const BackwardStep<T>& step,
+                                          std::int64_t rows) const {
+  if (lstm()) return runtime_.for_each(rows, h_, LstmBackward<T>{step});
+  if (config_.cell == Cell::kSimpleRnn) {
+    if (config_.activation == Activation::kTanh) {
+      return runtime_.for_each(rows, h_, SimpleBackward<T, false>{step});
+    }
+    return runtime_.for_each(rows, h_, SimpleBackward<T, true>{step});
+  }
+  if (!reset_before()) return runtime_.for_each(rows, h_, GruAfterBackward<T>{step});
+  runtime_.for_each(rows, h_, GruBeforeCandidateBackward<T>{step});
+  if (step.live == 0) return;
+  runtime_.gemm(Gemm<T>{.m = step.live,
+                        .n = h_,
+                        .k = h_,
+                        .a = step.gates + kN * h_,
+                        .lda = step.ld_gates,
+                        .b = weights(call).recurrent + 2 * h_ * h_,
+                        .ldb = h_,
+                        .c = step.sums,
+                        .ldc = h_});
+  BackwardStep<T> second = step;
+  second.later = step.live;
+  if (step.mask != nullptr) second.mask += 2 * step.mask_group;
+  second.segments = 1;
+  runtime_.for_each(step.live, h_, GruBeforeGatesBackward<T>{second});
+}
+
+// dW or dR: to [G * H, width] += da^T times what the weights multiplied.
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::add_product(T* to, const GateRun& run, const T* da, ConstRows operand,
+                                         std::int64_t flat_rows, std::int64_t width) const {
+  runtime_.gemm(Gemm<T>{.transpose_a = true,
+                        .m = run.count * h_,
+                        .n = width,
+                        .k = flat_rows,
+                        .a = da + run.column * h_,
+                        .lda = order_.columns * h_,
+                        .b = elements(operand.data),
+                        .ldb = operand.ld,
+                        .c = to + run.gate * h_ * width,
+                        .ldc = width,
+                        .accumulate = true});
+}
+
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::parameter_gradients(const LayerBackward& call, const Memory& m,
+                                                 const DeviceSequence& seq, const T* da) const {
+  const std::int64_t flat_rows = call.sequence.total(), in = weights(call).in;
+  T* dW = elements(call.dparameters) + weights(call).offset;
+  T* dR = dW + order_.gates * h_ * in;
+  // W multiplied x, masked for each gate or for all.
+  const T* masks = elements(call.masks.input);
+  const bool apart = masks != nullptr && call.masks.groups > 1;
+  for (const GateRun& run : gate_runs(order_.input_column, order_.gates, apart)) {
+    if (masks != nullptr && (run.gate == 0 || apart)) {
+      const T* mask = masks + (apart ? run.gate * call.masks.group_rows * in : 0);
+      runtime_.for_each(flat_rows, in,
+                        MaskSequence<T>{seq, m.x_masked, elements(call.x.data), call.x.ld, mask, in});
+    }
+    add_product(dW, run, da, masks == nullptr ? call.x : ConstRows{m.x_masked, in}, flat_rows, in);
+  }
+  recurrent_gradient(call, m, seq, da, dR);
+  if (config_.bias != Bias::kNone) bias_gradients(call, m, da, dR + order_.gates * h_ * h_);
+}
+
+// R multiplied h_{t-1}, masked likewise; under reset_before n's part multiplied r h, which was saved.
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::recurrent_gradient(const LayerBackward& call, const Memory& m,
+                                                const DeviceSequence& seq, const T* da, T* dR) const {
+  const std::int64_t flat_rows = call.sequence.total();
+  const T* masks = elements(call.masks.recurrent);
+  const bool apart = masks != nullptr && call.masks.groups > 1;
+  for (const GateRun& run : gate_runs(order_.recurrent_column, order_.recurrent_gates, apart)) {
+    if (run.gate == 0 || apart) {
+      GatherPrevious<T> gather{seq,       m.h_in, elements(call.y.data), elements(call.h0), masks,
+                               call.y.ld, h_,     call.id.reverse};
+      if (apart) gather.mask += run.gate * call.masks.group_rows * h_;
+      runtime_.for_each(flat_rows, h_, gather);
+    }
+    add_product(dR, run, da, {m.h_in, h_}, flat_rows, h_);
+  }
+  if (!reset_before()) return;
+  const GateRun n{2, 1, order_.recurrent_column[2]};
+  add_product(dR, n, da, {da + kFourth * h_, order_.columns * h_}, flat_rows, h_);
+}
+
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::bias_gradients(const LayerBackward& call, const Memory& m, const T* da,
+                                            T* db) const {
+  const std::int64_t flat_rows = call.sequence.total(), width = order_.columns * h_;
+  const std::int64_t count = chunks(flat_rows);
+  runtime_.for_each(count, width, SumChunks<T>{m.chunks, da, width, flat_rows, chunk_rows(flat_rows)});
+  runtime_.for_each(config_.bias == Bias::kDouble ? 2 : 1, order_.gates * h_,
+                    AddBiasGradients<T>{db, m.chunks, count, h_, order_});
+}
+
+template <class T, class Runtime>
+void StepLayers<T, Runtime>::input_gradient(const LayerBackward& call, const Memory& m,
+                                            const DeviceSequence& seq, const T* da) const {
+  const std::int64_t in = weights(call).in;
+  const T* masks = elements(call.masks.input);
+  const int products = masks == nullptr ? 1 : call.masks.groups;
+  for (int g = 0; g < products; ++g) {
+    const std::int64_t column = products == 1 ? 0 : order_.input_column[g] * h_;
+    const bool add = call.accumulate_dx || g > 0;
+    runtime_.gemm(Gemm<T>{.m = call.sequence.total(),
+                          .n = in,
+                          .k = order_.gates / products * h_,
+                          .a = da + column,
+                          .lda = order_.columns * h_,
+                          .b = weights(call).input + column * in,
+                          .ldb = in,
+                          .c = masks == nullptr ? elements(call.dx.data) : m.x_masked,
+                          .ldc = masks == nullptr ? call.dx.ld : in,
+                          .accumulate = masks == nullptr && add});
+    if (masks == nullptr) continue;
+    runtime_.for_each(call.sequence.total(), in,
+                      UnmaskGradient<T>{seq, elements(call.dx.data), call.dx.ld, m.x_masked,
+                                        masks + g * call.masks.group_rows * in, in, add});
+  }
+}
+
+}  // namespace rondo::cuda

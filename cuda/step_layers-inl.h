@@ -1,0 +1,158 @@
+// One layer in one direction by products and pointwise launches, step by step: the path that runs every
+// configuration. Whatever it asks of a device goes through a Runtime, see cuda/runtime.h.
+//
+// Launches a step, forward and backward alike: one product with R and one pointwise, or two of each under GRU
+// reset_before. Recurrent masks per gate make that a product for each of the G gates, with as many pointwise
+// launches as without. The step that backward meets first has no gradient to multiply yet; the gradient of h0
+// takes one of each after the last.
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "core/gate_order.h"
+#include "cuda/backward_steps-inl.h"
+#include "cuda/glue-inl.h"
+#include "cuda/sequence-inl.h"
+#include "cuda/weights-inl.h"
+
+namespace rondo::cuda {
+
+template <class T, class Runtime>
+class StepLayers final : public Glue<T, Runtime> {
+ public:
+  StepLayers(const Request& request, Runtime& runtime)
+      : Glue<T, Runtime>(runtime),
+        config_(request.config),
+        phase_(request.phase),
+        max_t_(request.max_t),
+        order_(gate_order(config_)),
+        h_(config_.hidden_size) {}
+  std::size_t saved_bytes(std::int64_t flat_rows) const override {
+    Arena arena(nullptr);
+    saved(arena, flat_rows);
+    return arena.used();
+  }
+  std::size_t workspace_bytes(std::int64_t flat_rows, std::int64_t n) const override {
+    const std::int64_t in = std::max(config_.input_size, layer_input_size(config_, 1));
+    Arena inference(nullptr), training(nullptr);
+    memory(inference, in, flat_rows, n, false);
+    if (phase_ == Phase::kTraining) memory(training, in, flat_rows, n, true);
+    return std::max(inference.used(), training.used());
+  }
+  std::unique_ptr<Packed> pack(const void* parameters) const override {
+    return std::make_unique<Weights<T, Runtime>>(config_, phase_, parameters, runtime_);
+  }
+  void forward(const LayerForward& call) override;
+  void backward(const LayerBackward& call) override;
+  std::string path() const override { return "a product and a pointwise kernel a step"; }
+
+ private:
+  using Glue<T, Runtime>::runtime_;
+
+  // What training leaves for backward, of P flat rows.
+  struct Saved {
+    T* gates;  // [P][columns * H]: activations, then gradients of the pre-activations
+    T* c;      // [P][H], LSTM
+  };
+  struct Memory {
+    T *h, *c;               // [n][H]: states, where the caller does not want the last
+    T* sums;                // [n][G * H], or backward [G][n][H]: products with R
+    T* rh;                  // [n][H], inference of reset_before
+    T* gates;               // [P][G * H], inference only
+    std::int64_t* offsets;  // [t + 1], ragged
+    // Training only.
+    T *carry, *dc;  // [n][H]: gradients on their way to the step before, where d h_0 is not wanted
+    T* h_masked;    // [groups][n][H]
+    T* x_masked;    // [P][in], what W multiplied; then d loss / d of it
+    T* h_in;        // [P][H], what R multiplied
+    T* chunks;      // [chunks of P][columns * H], of biases' gradients
+  };
+  Saved saved(Arena& arena, std::int64_t flat_rows) const {
+    T* gates = arena.take<T>(flat_rows * order_.columns * h_);
+    return {gates, lstm() ? arena.take<T>(flat_rows * h_) : nullptr};
+  }
+  Memory memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n, bool training) const;
+  // Rows to a chunk: about as many as there are chunks, so that both sums are short.
+  static std::int64_t chunk_rows(std::int64_t flat_rows) {
+    return std::max<std::int64_t>(32, std::llround(std::sqrt(static_cast<double>(flat_rows))));
+  }
+  static std::int64_t chunks(std::int64_t flat_rows) {
+    return (flat_rows + chunk_rows(flat_rows) - 1) / chunk_rows(flat_rows);
+  }
+
+  bool lstm() const { return config_.cell == Cell::kLstm; }
+  bool reset_before() const { return order_.recurrent_gates != order_.gates; }
+  const LayerWeights<T>& weights(const LayerCall& call) const {
+    return static_cast<const Weights<T, Runtime>&>(call.weights).layer(call.id.layer, call.id.reverse);
+  }
+  static const T* elements(const void* data) { return static_cast<const T*>(data); }
+  static T* elements(void* data) { return static_cast<T*>(data); }
+
+  DeviceSequence on_device(const Sequence& seq, const Memory& m) const {
+    if (seq.offsets != nullptr) {
+      runtime_.send(m.offsets, seq.offsets, static_cast<std::size_t>(seq.t + 1) * sizeof(std::int64_t));
+    }
+    return {seq.t, seq.n, seq.step_stride, seq.row_stride, seq.offsets == nullptr ? nullptr : m.offsets};
+  }
+  // to [n][H] = from, unless it lies there already.
+  void load_state(const LayerCall& call, T* to, const void* from) const {
+    if (to == from) return;
+    runtime_.for_each(call.sequence.n, h_, LoadState<T>{.to = to, .from = elements(from), .h = h_});
+  }
+
+  void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
+  ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, bool training) const;
+  void forward_loop(const LayerForward& call, const Saved& s, ForwardStep<T> step) const;
+  void multiply_state(const LayerForward& call, const ForwardStep<T>& step, std::int64_t rows) const;
+  void run_forward(const LayerForward& call, const ForwardStep<T>& step, std::int64_t rows) const;
+
+  BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m) const;
+  void backward_loop(const LayerBackward& call, const Saved& s, BackwardStep<T> step) const;
+  void multiply_gradients(const LayerCall& call, const BackwardStep<T>& step, const T* da) const;
+  void run_backward(const LayerCall& call, const BackwardStep<T>& step, std::int64_t rows) const;
+  void add_product(T* to, const GateRun& run, const T* da, ConstRows operand, std::int64_t flat_rows,
+                   std::int64_t width) const;
+  void parameter_gradients(const LayerBackward& call, const Memory& m, const DeviceSequence& seq,
+                           const T* da) const;
+  void recurrent_gradient(const LayerBackward& call, const Memory& m, const DeviceSequence& seq, const T* da,
+                          T* dR) const;
+  void bias_gradients(const LayerBackward& call, const Memory& m, const T* da, T* db) const;
+  void input_gradient(const LayerBackward& call, const Memory& m, const DeviceSequence& seq,
+                      const T* da) const;
+
+  RnnConfig config_;
+  Phase phase_;
+  std::int64_t max_t_;
+  const GateOrder& order_;
+  std::int64_t h_;
+};
+
+template <class T, class Runtime>
+typename StepLayers<T, Runtime>::Memory StepLayers<T, Runtime>::memory(Arena& arena, std::int64_t in,
+                                                                       std::int64_t flat_rows, std::int64_t n,
+                                                                       bool training) const {
+  Memory m{};
+  const std::int64_t state = n * h_;
+  m.h = arena.take<T>(state);
+  if (lstm()) m.c = arena.take<T>(state);
+  m.sums = arena.take<T>(order_.gates * state);
+  m.offsets = arena.take<std::int64_t>(max_t_ + 1);
+  if (!training) {
+    if (reset_before()) m.rh = arena.take<T>(state);
+    m.gates = arena.take<T>(flat_rows * order_.gates * h_);
+    return m;
+  }
+  m.carry = arena.take<T>(state);
+  if (lstm()) m.dc = arena.take<T>(state);
+  m.h_masked = arena.take<T>(order_.gates * state);
+  m.x_masked = arena.take<T>(flat_rows * in);
+  m.h_in = arena.take<T>(flat_rows * h_);
+  m.chunks = arena.take<T>(chunks(flat_rows) * order_.columns * h_);
+  return m;
+}
+
+}  // namespace rondo::cuda
+
+#include "cuda/step_backward-inl.h"
+#include "cuda/step_forward-inl.h"
