@@ -12,11 +12,15 @@ endif()
 # Linked privately by every target of this project, and by none of its users. Leaving fields of an
 # argument struct at their defaults is how the interface is meant to be used, so that is no warning.
 add_library(rondo_warnings INTERFACE)
-target_compile_options(rondo_warnings INTERFACE -Wall -Wextra -Wshadow -Wpedantic
-                       -Wno-missing-field-initializers
-                       # g++ 12 warns wrongly of overlapping string appends (GCC bug 105651).
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
-                       $<$<BOOL:${RONDO_WERROR}>:-Werror>)
+set(rondo_host_warnings -Wall -Wextra -Wshadow -Wno-missing-field-initializers
+    # g++ 12 warns wrongly of overlapping string appends (GCC bug 105651).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+    $<$<BOOL:${RONDO_WERROR}>:-Werror>)
+target_compile_options(rondo_warnings INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:${rondo_host_warnings};-Wpedantic>"
+  # What nvcc makes of a source for the host compiler is not pedantic C++.
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=$<JOIN:${rondo_host_warnings},$<COMMA>>>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:$<$<BOOL:${RONDO_WERROR}>:--Werror=all-warnings>>")
 
 # A sanitizer has to see every object of a program, so it is set for all folders at once.
 if(RONDO_SANITIZE)

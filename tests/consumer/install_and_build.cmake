@@ -48,10 +48,15 @@ if(NOT at EQUAL 0)
   message(FATAL_ERROR "expected the consumer to print version ${VERSION}, got: ${output}")
 endif()
 
-# The shared library looks for a CUDA backend beside itself; the static one has no use for it.
+# The shared library looks for a CUDA backend beside itself; the static one has no use for it. Where this
+# build installs one, it opens and finds a device or says why there is none.
 set(reason "cuda:0: this installation has no CUDA backend: ${prefix}/[^ ]*/rondo/librondo_cuda.so does not")
 if(NOT shared)
   set(reason "cuda:0: this program links rondo statically; the CUDA backend needs the shared library")
+endif()
+file(GLOB_RECURSE module "${prefix}/librondo_cuda.so")
+if(module)
+  set(reason "cuda:[0-9]+: ([^\n]*cudaGetDeviceCount: [^\n]*)?\n")
 endif()
 if(NOT output MATCHES "${reason}")
   message(FATAL_ERROR "expected the consumer to print ${reason}, got: ${output}")

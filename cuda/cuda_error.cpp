@@ -1,0 +1,39 @@
+// The texts of failing CUDA calls.
+#include "cuda/cuda_error.h"
+
+#include "rondo/device.h"
+
+namespace rondo::cuda {
+
+std::string restart_notice(cudaError_t status) {
+  switch (status) {
+    // The errors after which, by driver_types.h, a process must be relaunched to use CUDA.
+    case cudaErrorECCUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorMpsClientTerminated:
+    case cudaErrorExternalDevice:
+      return "; an earlier call may have caused it, and no CUDA call works in this process from now on:"
+             " restart the process";
+    // A context does not survive fork.
+    case cudaErrorInitializationError:
+      return "; a process that was forked after its parent had used CUDA cannot use it";
+    default:
+      return "";
+  }
+}
+
+void throw_cuda_error(int device, const std::string& call, cudaError_t status) {
+  cudaGetLastError();  // else the next check of somebody else's would report it
+  throw DeviceError(to_string(Device{Device::Kind::kCuda, device}) + ": " + call +
+                    " failed: " + cudaGetErrorString(status) + restart_notice(status));
+}
+
+}  // namespace rondo::cuda

@@ -1,0 +1,41 @@
+// Every failing call of the CUDA runtime as a DeviceError.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+#include "rondo/error.h"
+
+namespace rondo::cuda {
+
+// "cuda:0: cudaMallocAsync of 1048576 bytes failed: out of memory"
+[[noreturn]] void throw_cuda_error(int device, const std::string& call, cudaError_t status);
+inline void check(int device, const char* call, cudaError_t status) {
+  if (status != cudaSuccess) throw_cuda_error(device, call, status);
+}
+
+// Whether every later call of this process fails as well; else "".
+std::string restart_notice(cudaError_t status);
+
+// The device is the calling thread's current one as long as this lives.
+class CurrentDevice {
+ public:
+  explicit CurrentDevice(int device) {
+    check(device, "cudaGetDevice", cudaGetDevice(&before_));
+    if (before_ == device) return;
+    check(device, "cudaSetDevice", cudaSetDevice(device));
+    changed_ = true;
+  }
+  ~CurrentDevice() {
+    if (changed_) cudaSetDevice(before_);
+  }
+  CurrentDevice(const CurrentDevice&) = delete;
+  CurrentDevice& operator=(const CurrentDevice&) = delete;
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+};
+
+}  // namespace rondo::cuda
