@@ -76,11 +76,13 @@ class Backend {
   virtual void copy(Device device, void* to, const void* from, std::size_t bytes) = 0;
 };
 
-// registry.cpp. Backends in order of registration; the built-in ones are there from the first use.
-std::vector<Backend*> backends();
+// registry.cpp. Backends in order of registration, of one kind or all. The built-in ones are there from the
+// first use; a module is opened when its kind or all are first asked for, since opening one takes time and
+// memory that a program on the CPU need not spend.
+std::vector<Backend*> backends(std::optional<Device::Kind> kind = {});
 Backend& backend_of(Device device);  // DeviceError when the device is missing or not usable
 void register_builtin_backends();  // defined by the CPU backend, the one that is linked in
-void register_backend(std::unique_ptr<Backend> backend);  // only from the function above, which runs once
+void register_backend(std::unique_ptr<Backend> backend);
 
 // A line to the log callback, and to stderr under RONDO_LOG=info; log_enabled() says whether anybody reads it. Not for passes.
 bool log_enabled();

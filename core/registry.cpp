@@ -13,6 +13,7 @@ constexpr ModuleName kCudaModule{"librondo_cuda.so", "CUDA", Device::Kind::kCuda
 
 // Never freed: plans may outlive static destruction.
 struct Registry {
+  std::mutex mutex;
   std::vector<Backend*> backends;
   std::string no_cuda;  // why, in a sentence
 };
@@ -21,8 +22,7 @@ Registry& registered() {
   return *all;
 }
 
-void register_all() {
-  register_builtin_backends();
+void open_cuda() {
   OpenedModule cuda = open_module(kCudaModule);
   registered().no_cuda = std::move(cuda.reason);
   if (cuda.backend) register_backend(std::move(cuda.backend));
@@ -33,42 +33,50 @@ struct Known {
   DeviceInfo info;
   Backend* backend;
 };
-std::vector<Known> known_devices() {
+std::vector<Known> known_devices(std::optional<Device::Kind> kind = {}) {
   std::vector<Known> all;
-  bool has_cuda = false;
-  for (Backend* backend : backends()) {
+  bool has_cuda = kind == Device::Kind::kCpu;
+  for (Backend* backend : backends(kind)) {
     for (DeviceInfo& info : backend->devices()) {
       has_cuda = has_cuda || info.device.kind == Device::Kind::kCuda;
       all.push_back({std::move(info), backend});
     }
   }
+  if (has_cuda) return all;
   std::string reason = registered().no_cuda;
   if (reason.empty()) reason = message(kCudaModule.file, " lists no device and does not say why");
-  if (!has_cuda) all.push_back({{{Device::Kind::kCuda, 0}, false, "", std::move(reason)}, nullptr});
+  all.push_back({{{Device::Kind::kCuda, 0}, false, "", std::move(reason)}, nullptr});
   return all;
 }
 
 }  // namespace
 
 void register_backend(std::unique_ptr<Backend> backend) {
+  const std::lock_guard lock(registered().mutex);
   registered().backends.push_back(backend.release());
 }
 
-std::vector<Backend*> backends() {
-  static std::once_flag once;
-  std::call_once(once, register_all);
-  return registered().backends;
+std::vector<Backend*> backends(std::optional<Device::Kind> kind) {
+  static std::once_flag built_in, cuda;
+  std::call_once(built_in, register_builtin_backends);
+  if (kind != Device::Kind::kCpu) std::call_once(cuda, open_cuda);
+  const std::lock_guard lock(registered().mutex);
+  std::vector<Backend*> all;
+  for (Backend* backend : registered().backends) {
+    if (!kind || backend->kind() == *kind) all.push_back(backend);
+  }
+  return all;
 }
 
 Backend& backend_of(Device device) {
-  std::string names, reason;
-  for (const auto& [info, backend] : known_devices()) {
-    const bool same_kind = info.device.kind == device.kind;
+  std::string reason, names;
+  for (const auto& [info, backend] : known_devices(device.kind)) {
     if (info.device == device && info.usable) return *backend;
     // Without its backend, all devices of a kind are missing for the same reason.
-    if (info.device == device || (same_kind && backend == nullptr)) reason = info.reason;
-    names += (names.empty() ? "" : ", ") + to_string(info.device);
+    if (info.device == device || backend == nullptr) reason = info.reason;
   }
+  for (const Known& known : known_devices())
+    names += (names.empty() ? "" : ", ") + to_string(known.info.device);
   if (reason.empty()) reason = "there is no such device, only " + names;
   throw DeviceError(to_string(device) + " cannot be used: " + reason);
 }
@@ -99,12 +107,13 @@ Support supports(const RnnConfig& config, Phase phase, Device device) try {
 
 Choice plan_device(const Request& request, DeviceChoice forced) {
   std::vector<Candidate> candidates;
-  for (const DeviceInfo& info : list_devices()) {
+  const auto kind = forced ? std::optional(forced->kind) : std::nullopt;
+  for (const auto& [info, backend] : known_devices(kind)) {
     Candidate& candidate = candidates.emplace_back(Candidate{info, {info.usable, info.reason}});
     Request there = request;
     there.device = info.device;
     there.data_on_host = info.device.kind != Device::Kind::kCpu;
-    if (info.usable) candidate.support = backend_of(info.device).supports(there);
+    if (info.usable) candidate.support = backend->supports(there);
   }
   return choose_device(request, candidates, forced, published_calibration(), num_threads());
 }
