@@ -143,7 +143,8 @@ Trained train(const RnnConfig& config, Device device) {
     trained.y = rnn.forward(x, options).y;
     rnn.zero_gradients();
     for (int times = 0; times < 2; ++times) {  // gradients accumulate, also across a look at them
-      if (times > 0) rnn.forward(x, options);
+      ForwardResult kept;                      // the tape has a view of it
+      if (times > 0) kept = rnn.forward(x, options);
       rnn.backward(tape, {.dy = dy});
       trained.gradients = copy_of(rnn.gradients());
     }
