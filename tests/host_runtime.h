@@ -66,11 +66,14 @@ class HostRuntime {
     __builtin_clear_padding(&f);
     std::memcpy(words, &f, sizeof(F));
 #endif
+    // Programs, heaps and stacks of x86-64 lie above this; below are sizes, and the sanitizers' shadow.
+    constexpr std::uintptr_t kLowest = 1ULL << 45;
     for (const std::uintptr_t word : words) {
       auto* page = reinterpret_cast<void*>(word / 4096 * 4096);
       unsigned char resident = 0;
-      if (word >= 4096 && mincore(page, 1, &resident) == 0)
+      if (word >= kLowest && mincore(page, 1, &resident) == 0) {
         memory_.expect_here(reinterpret_cast<void*>(word));
+      }
     }
   }
 
