@@ -29,6 +29,8 @@ class DeviceMemory {
     bytes_ = bytes;
   }
   std::byte* data() const { return data_; }
+  // That of the device, once there is memory.
+  Backend& backend() const { return *backend_; }
   std::span<std::byte> span() const { return {data_, bytes_}; }
 
  private:

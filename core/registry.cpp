@@ -75,9 +75,11 @@ Backend& backend_of(Device device) {
     // Without its backend, all devices of a kind are missing for the same reason.
     if (info.device == device || backend == nullptr) reason = info.reason;
   }
-  for (const Known& known : known_devices())
-    names += (names.empty() ? "" : ", ") + to_string(known.info.device);
-  if (reason.empty()) reason = "there is no such device, only " + names;
+  if (reason.empty()) {
+    for (const Known& known : known_devices())
+      names += (names.empty() ? "" : ", ") + to_string(known.info.device);
+    reason = "there is no such device, only " + names;
+  }
   throw DeviceError(to_string(device) + " cannot be used: " + reason);
 }
 

@@ -124,13 +124,15 @@ struct Rnn::Impl {
   // Gradients where backward adds to them, and where the caller reads and changes them.
   TensorView gradients_for_backward() {
     if (home == Device{}) return gradients;
-    if (!std::exchange(gradients_at_home, true)) return send(gradients, gradients_sent);
+    if (!gradients_at_home) send(gradients, gradients_sent);
+    gradients_at_home = true;
     return {gradients_sent.data(), gradients.dtype(), gradients.shape(), home};
   }
   Tensor& gradients_for_caller() {
-    if (!std::exchange(gradients_at_home, false)) return gradients;
+    if (!gradients_at_home) return gradients;
     const auto bytes = static_cast<std::size_t>(gradients.shape().count() * element_bytes(gradients.dtype()));
     backend_of(home).copy(home, gradients.view().data, gradients_sent.data(), bytes);
+    gradients_at_home = false;
     return gradients;
   }
 };

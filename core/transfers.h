@@ -29,10 +29,9 @@ class Transfers {
   void send() {
     if (inputs_.empty() && outputs_.empty()) return;
     room_.reserve(device_, bytes_);
-    Backend& backend = backend_of(device_);
     for (const auto& [view, host, offset] : inputs_) {
       *view = {room_.data() + offset, host.dtype, host.shape, device_};
-      backend.copy(device_, room_.data() + offset, host.data, size(host));
+      if (size(host) > 0) room_.backend().copy(device_, room_.data() + offset, host.data, size(host));
     }
     for (const auto& [view, host, offset] : outputs_) {
       *view = {room_.data() + offset, host.dtype, host.shape, device_};
@@ -40,7 +39,7 @@ class Transfers {
   }
   void fetch() const {
     for (const auto& [view, host, offset] : outputs_) {
-      backend_of(device_).copy(device_, host.data, room_.data() + offset, size(host));
+      if (size(host) > 0) room_.backend().copy(device_, host.data, room_.data() + offset, size(host));
     }
   }
 

@@ -124,7 +124,7 @@ void CudaRuntime::release(void* memory) noexcept {
   try {
     const CurrentDevice current(device_);
     if (cudaFreeAsync(memory, stream_.get()) != cudaSuccess) cudaGetLastError();
-  } catch (const DeviceError&) {
+  } catch (...) {
     // A device that is lost reports it at the next call that can throw.
   }
 }
@@ -160,9 +160,10 @@ void CudaRuntime::launch(const void* kernel, const Launch& shape, void** argumen
 void CudaRuntime::send(void* to, const void* from_host, std::size_t bytes) {
   if (bytes == 0) return;
   const CurrentDevice current(device_);
-  // The source is pageable memory, which CUDA has staged by the time it returns.
   check(device_, "cudaMemcpyAsync",
         cudaMemcpyAsync(to, from_host, bytes, cudaMemcpyHostToDevice, stream_.get()));
+  // The source is rewritten soon, and whether pageable memory was staged by now CUDA does not promise.
+  check(device_, "cudaStreamSynchronize", cudaStreamSynchronize(stream_.get()));
 }
 
 void CudaRuntime::copy(void* to, const void* from, std::size_t bytes) {

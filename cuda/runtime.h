@@ -28,7 +28,7 @@ struct Gemm {
   bool accumulate = false;
 };
 
-// A runtime has, each ordered after the ones before, and none waiting for the device:
+// A runtime has, each ordered after the ones before, and none but send waiting for the device:
 //
 //   void* allocate(std::size_t bytes);             256-byte aligned; DeviceError when full
 //   void release(void* memory) noexcept;

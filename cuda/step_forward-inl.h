@@ -59,7 +59,7 @@ template <class T, class Runtime>
 ForwardStep<T> StepLayers<T, Runtime>::forward_step(const LayerForward& call, const Memory& m,
                                                     bool training) const {
   const Sequence& seq = call.sequence;
-  const bool per_gate = call.masks.groups > 1;
+  const bool per_gate = call.masks.recurrent != nullptr && call.masks.groups > 1;
   ForwardStep<T> step{};
   step.h = h_;
   step.bias = weights(call).bias;

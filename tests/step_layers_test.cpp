@@ -205,6 +205,9 @@ TEST_P(StepLayersOf, AStepTakesAProductAndALaunch) {
     EXPECT_EQ(long_pass.backward - short_pass.backward, five);
   };
   expect_each(before ? Counts{2, 2} : Counts{1, 1});
+  config.gate_masks = GateMasks::kPerGate;  // of which there are none
+  expect_each(before ? Counts{2, 2} : Counts{1, 1});
+  config.gate_masks = GateMasks::kShared;
   config.recurrent_dropout = 0.5;
   expect_each(before ? Counts{2, 2} : Counts{1, 1});
   config.gate_masks = GateMasks::kPerGate;
