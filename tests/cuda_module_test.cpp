@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "core/backend.h"
+#include "readme_options.h"
 #include "rondo/rondo.h"
 
 namespace rondo {
@@ -83,6 +84,18 @@ TEST(CudaModule, SaysWhichSizesAreTooLarge) {
   EXPECT_NE(support.reason.find("input_size"), std::string::npos) << support.reason;
   config = {.input_size = 3, .hidden_size = 4, .dtype = DType::kI32};
   EXPECT_NE(backend().supports({.config = config}).reason.find("i32"), std::string::npos);
+}
+
+// The README's table gives every row to the CUDA backend.
+TEST(CudaModule, SupportsEveryOptionOfTheReadme) {
+  for (const auto& [name, option] : testing::options()) {
+    for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
+      Request request{.config = {.cell = Cell::kLstm, .input_size = 3, .hidden_size = 4}, .phase = phase};
+      option(request.config);
+      const Support support = backend().supports(request);
+      EXPECT_TRUE(support.ok) << name << ", " << to_string(phase) << ": " << support.reason;
+    }
+  }
 }
 
 TEST(CudaModule, CopiesThereAndBack) {
