@@ -52,9 +52,10 @@ StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
   m.c0 = pieces(1, c.cell == Cell::kLstm ? pairs * state : 0);
   m.x = pieces(1, flat * c.input_size * e);
   // In inference a layer's input is dead once the layer above is done: two pieces serve all layers.
-  m.y = pieces(training ? layers : std::min<std::int64_t>(layers, 2), flat * directions * c.hidden_size * e);
+  const std::int64_t calls = layers / layers_a_call();
+  m.y = pieces(training ? calls : std::min<std::int64_t>(calls, 2), flat * directions * c.hidden_size * e);
   const std::int64_t inputs = training ? layers - 1 : std::min<std::int64_t>(layers - 1, 2);
-  m.input = pieces(training || reduces() ? inputs : 0, flat * out * e);
+  m.input = pieces(reduces() || (training && c.layer_dropout > 0) ? inputs : 0, flat * out * e);
   const std::int64_t states = states_a_call();
   m.last = pieces(1, c.outputs == Outputs::kLast ? std::max(directions, states) * state : 0);
   if (training) {
@@ -70,7 +71,7 @@ StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
   m.c = pieces(1, states * state);
   m.merged = pieces(reduces() ? 1 : 0, flat * out * e);
   m.d_in = pieces(training ? 2 : 0, flat * in * e);
-  m.d_parts = pieces(training ? directions : 0, flat * c.hidden_size * e);
+  m.d_parts = pieces(training && reduces() ? directions : 0, flat * c.hidden_size * e);
   m.work_bytes = used;
   return m;
 }

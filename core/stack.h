@@ -170,7 +170,7 @@ class StackPlan final : public BackendPlan {
     Pieces rows_sent, flat_sent;  // [N], [P], elsewhere
     Pieces h0, c0;                // [L*D, N, H]
     Pieces x;                     // [P, I], ragged
-    Pieces y;                     // l: [P, D*H], or D times [P, H] when the merge reduces
+    Pieces y;                     // by call's last layer: [P, D*H], or D times [P, H] when the merge reduces
     Pieces input;                 // l - 1: [P, O], what layer l reads where that is not y of l - 1
     Pieces last;                  // [D or S, N, H], the last layer's final states under Outputs::kLast
     Pieces layer_mask;            // l: [P or N, O], on the output of layer l
