@@ -12,7 +12,7 @@ namespace rondo::cuda {
 
 // cuDNN's, in the order of cudnnRNNAlgo_t.
 enum class CudnnAlgorithm : std::uint8_t { kStandard, kPersistStatic, kPersistDynamic, kPersistSmallH };
-std::string to_string(CudnnAlgorithm algorithm);  // "standard", "persist static", ...
+std::string to_string(CudnnAlgorithm algorithm);  // "standard", "persist-static", ...
 
 struct CudnnNetwork {
   Cell cell = Cell::kLstm;

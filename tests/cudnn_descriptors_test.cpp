@@ -102,7 +102,7 @@ TEST(CudnnDescriptor, IsTheNetwork) {
       "persist dynamic", [](auto& n) { n.algorithm = CudnnAlgorithm::kPersistDynamic; },
       [](auto& r) { r.algorithm = CUDNN_RNN_ALGO_PERSIST_DYNAMIC; });
   expect(
-      "persist small H", [](auto& n) { n.algorithm = CudnnAlgorithm::kPersistSmallH; },
+      "small H", [](auto& n) { n.algorithm = CudnnAlgorithm::kPersistSmallH; },
       [](auto& r) { r.algorithm = CUDNN_RNN_ALGO_PERSIST_STATIC_SMALL_H; });
 }
 
@@ -115,7 +115,7 @@ TEST(CudnnDescriptor, RefusesWhatCudnnDoesNotRun) {
   network.dtype = DType::kF64;
   network.algorithm = CudnnAlgorithm::kPersistStatic;
   EXPECT_EQ(refusal(network),
-            "cuDNN refuses lstm I=3 H=4 L=1 D=1 f64 by its algorithm persist static: "
+            "cuDNN refuses lstm I=3 H=4 L=1 D=1 f64 by its algorithm persist-static: "
             "cudnnSetRNNDescriptor_v8: CUDNN_STATUS_NOT_SUPPORTED");
   network = lstm;
   network.dtype = DType::kI32;
@@ -132,7 +132,7 @@ TEST(CudnnDescriptor, RefusesWhatCudnnDoesNotRun) {
   network = lstm;
   network.ragged = true;
   network.algorithm = CudnnAlgorithm::kPersistSmallH;
-  expect_parts(refusal(network), {"different lengths", "standard", "persist static small H"});
+  expect_parts(refusal(network), {"different lengths", "standard", "small-h"});
 }
 
 struct DataReadBack {

@@ -42,7 +42,7 @@ constexpr std::array kNoNumber = {kBadParam, kBadParam, kBadParam, kBadParam};
 struct Row {
   const char* what;
   Settings settings;
-  std::array<int, 4> expected;  // standard, persist static, persist dynamic, persist static small H
+  std::array<int, 4> expected;  // standard, persist static, persist dynamic, small H
   const char* reason;
 };
 
