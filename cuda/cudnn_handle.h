@@ -13,8 +13,9 @@ namespace rondo::cuda {
 class CudnnLibrary;
 
 struct CudnnHandle {
-  // CudnnRefusal without cuDNN.
+  // By the cuDNN that is installed; CudnnRefusal without one.
   CudnnHandle(int device, cudaStream_t stream);
+  CudnnHandle(int device, cudaStream_t stream, const CudnnLibrary& library);
   ~CudnnHandle();
   CudnnHandle(const CudnnHandle&) = delete;
   CudnnHandle& operator=(const CudnnHandle&) = delete;

@@ -206,7 +206,10 @@ class RnnByCudnn final : public CudnnRnn {
 }  // namespace
 
 CudnnHandle::CudnnHandle(int of_device, cudaStream_t stream)
-    : library(CudnnLibrary::opened()), device(of_device) {
+    : CudnnHandle(of_device, stream, CudnnLibrary::opened()) {}
+
+CudnnHandle::CudnnHandle(int of_device, cudaStream_t stream, const CudnnLibrary& of_library)
+    : library(of_library), device(of_device) {
   const CurrentDevice current(device);
   const Cudnn cudnn{library, device};
   const auto starting = [] { return std::string("to start on this machine"); };

@@ -1,5 +1,4 @@
 // How networks and sequences become cuDNN's descriptors, and which are refused. Needs no GPU.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -13,13 +12,6 @@ namespace {
 using testing::cudnn;
 using testing::error_of;
 using testing::expect_parts;
-
-// A function that only these tests call.
-template <class Function>
-Function* find(Function*, const char* name) {
-  static void* const library = dlopen("libcudnn.so.9", RTLD_NOW | RTLD_NOLOAD);
-  return reinterpret_cast<Function*>(library != nullptr ? dlsym(library, name) : nullptr);
-}
 
 // Every field of an RNN descriptor.
 struct ReadBack {
@@ -40,7 +32,7 @@ ReadBack read_back(const CudnnNetwork& network) {
   const RnnDescriptor descriptor = create_rnn_descriptor(cudnn());
   set_rnn_descriptor(cudnn(), descriptor.get(), network);
   ReadBack r;
-  const auto get = find(&::cudnnGetRNNDescriptor_v8, "cudnnGetRNNDescriptor_v8");
+  const auto get = testing::find_function(&::cudnnGetRNNDescriptor_v8, "cudnnGetRNNDescriptor_v8");
   EXPECT_EQ(
       get(descriptor.get(), &r.algorithm, &r.cell, &r.bias, &r.direction, &r.input, &r.dtype, &r.precision,
           &r.math, &r.input_size, &r.hidden_size, &r.projection_size, &r.num_layers, &r.dropout, &r.flags),
@@ -148,7 +140,7 @@ DataReadBack read_back(const DataDescriptor& descriptor) {
   DataReadBack r;
   r.lengths.resize(8, -1);
   r.padding = 1;
-  const auto get = find(&::cudnnGetRNNDataDescriptor, "cudnnGetRNNDataDescriptor");
+  const auto get = testing::find_function(&::cudnnGetRNNDataDescriptor, "cudnnGetRNNDataDescriptor");
   EXPECT_EQ(get(descriptor.get(), &r.dtype, &r.layout, &r.t, &r.n, &r.width, 8, r.lengths.data(), &r.padding),
             CUDNN_STATUS_SUCCESS);
   r.lengths.resize(static_cast<std::size_t>(r.n));

@@ -109,21 +109,5 @@ TEST(CudnnWeights, HaveAPlaceForEveryGate) {
   }
 }
 
-TEST(CudnnPass, SaysThatThereIsTooLittleRoom) {
-  if (const std::string missing = missing_gpu(); !missing.empty()) GTEST_SKIP() << missing;
-  CudnnHandle handle(0, nullptr);
-  const std::unique_ptr<CudnnRnn> rnn =
-      make_cudnn_rnn(handle, {.input_size = 5, .hidden_size = 7, .num_layers = 2});
-  const Sequence sequence{.t = 4, .n = 3, .step_stride = 3};
-  const CudnnSizes needed = rnn->sizes(sequence, true);
-  ASSERT_GT(needed.reserve, 0U);
-  std::byte not_read{};
-  CudnnForward pass{
-      {sequence, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, &not_read}, nullptr, nullptr};
-  pass.room = {needed.workspace, needed.reserve - 1};
-  expect_parts(error_of<DeviceError>([&] { rnn->forward(pass); }),
-               {"cuda:0: cudnnRNNForward needs", " of reserve, got "});
-}
-
 }  // namespace
 }  // namespace rondo::cuda

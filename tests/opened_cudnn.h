@@ -1,6 +1,7 @@
 // cuDNN as the tests call it, without a GPU, and what its refusals say.
 #pragma once
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <initializer_list>
@@ -13,6 +14,13 @@ namespace rondo::testing {
 inline const cuda::Cudnn& cudnn() {
   static const cuda::Cudnn opened{cuda::CudnnLibrary::opened(), 0};
   return opened;
+}
+
+// A function of cuDNN that only tests call.
+template <class Function>
+Function* find_function(Function*, const char* name) {
+  static void* const library = dlopen("libcudnn.so.9", RTLD_NOW | RTLD_NOLOAD);
+  return reinterpret_cast<Function*>(library != nullptr ? dlsym(library, name) : nullptr);
 }
 
 // The text of what the call throws.
