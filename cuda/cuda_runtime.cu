@@ -5,6 +5,7 @@
 
 #include "cuda/column_major.h"
 #include "cuda/cuda_error.h"
+#include "cuda/cudnn_handle.h"
 #include "cuda/for_each-inl.h"
 #include "rondo/device.h"
 
@@ -172,6 +173,12 @@ void CudaRuntime::copy(void* to, const void* from, std::size_t bytes) {
     check(device_, "cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_.get()));
   }
   check(device_, "cudaStreamSynchronize", cudaStreamSynchronize(stream_.get()));
+}
+
+std::unique_ptr<CudnnRnn> CudaRuntime::make_cudnn_rnn(const CudnnNetwork& network) {
+  const std::lock_guard lock(opening_cudnn_);
+  if (cudnn_ == nullptr) cudnn_ = std::make_unique<CudnnHandle>(device_, stream_.get());
+  return rondo::cuda::make_cudnn_rnn(*cudnn_, network);
 }
 
 }  // namespace rondo::cuda

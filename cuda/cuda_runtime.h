@@ -6,9 +6,12 @@
 #include <memory>
 #include <mutex>
 
+#include "cuda/cudnn_rnn.h"
 #include "cuda/launch.h"
 
 namespace rondo::cuda {
+
+struct CudnnHandle;
 
 // Serves every plan of its device, from any thread: what two threads ask for is ordered by the stream.
 class CudaRuntime {
@@ -29,6 +32,9 @@ class CudaRuntime {
   // Any two of host and device memory; complete on return.
   void copy(void* to, const void* from, std::size_t bytes);
 
+  // A network by cuDNN on this stream; CudnnRefusal where there is none, or it does not run this one.
+  std::unique_ptr<CudnnRnn> make_cudnn_rnn(const CudnnNetwork& network);
+
  private:
   struct DestroyStream {
     void operator()(cudaStream_t stream) const { cudaStreamDestroy(stream); }
@@ -46,6 +52,8 @@ class CudaRuntime {
   // A product may be several kernels that share the handle's workspace, so products enter one at a time.
   std::mutex in_blas_;
   std::unique_ptr<Blas> blas_;
+  std::mutex opening_cudnn_;
+  std::unique_ptr<CudnnHandle> cudnn_;  // made when it is first needed
 };
 
 }  // namespace rondo::cuda

@@ -1,8 +1,9 @@
 // A stack, or its layers one by one, by cuDNN: the path for what cuDNN has.
 //
-// An algorithm that keeps weights on the chip runs passes that suit it (cuda/choose_path.h). Beside it stand the
-// standard algorithm, for batches that do not, and the standard algorithm on packed rows, for different lengths.
-// Which one runs a pass follows from its rows alone, so that backward takes the one that forward took.
+// An algorithm that keeps weights on the chip runs passes that suit it (cuda/choose_path.h). Beside it stand
+// the standard algorithm, for batches that do not, and the standard algorithm on packed rows, for different
+// lengths. Which one runs a pass follows from its rows alone, so that backward takes the one that forward
+// took.
 #pragma once
 
 #include <algorithm>
@@ -46,9 +47,7 @@ class CudnnLayers final : public Glue<T, Runtime> {
   }
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
-  std::string path() const override {
-    return "cuDNN " + to_string(*path_.cudnn) + ": " + path_.reason;
-  }
+  std::string path() const override { return "cuDNN " + to_string(*path_.cudnn) + ": " + path_.reason; }
 
  private:
   using Glue<T, Runtime>::runtime_;
@@ -250,7 +249,8 @@ void CudnnLayers<T, Runtime>::backward(const LayerBackward& call) {
 }
 
 // Runs each call once on zeros, for the few steps that show whether cuDNN runs it at all: some refusals come
-// with the pass. A DeviceError of a pass is a refusal; a device that is lost reports it again at the next call.
+// with the pass. A DeviceError of a pass is a refusal; a device that is lost reports it again at the next
+// call.
 template <class T, class Runtime>
 void CudnnLayers<T, Runtime>::try_out() {
   if (max_n_ == 0) return;
@@ -267,7 +267,8 @@ void CudnnLayers<T, Runtime>::try_out() {
   const std::int64_t e = sizeof(T), t = std::min<std::int64_t>(max_t_, 2), flat = t * max_n_;
   const std::int64_t out = num_directions(config_) * config_.hidden_size;
   const std::int64_t wide = std::max(config_.input_size, layer_input_size(config_, 1));
-  const auto parameters = zeros(maps_.back().end() * e), x = zeros(flat * wide * e), y = zeros(flat * out * e);
+  const auto parameters = zeros(maps_.back().end() * e), x = zeros(flat * wide * e),
+             y = zeros(flat * out * e);
   const auto dx = zeros(flat * wide * e), saved = zeros(static_cast<std::int64_t>(saved_bytes(0)));
   const auto workspace = zeros(static_cast<std::int64_t>(workspace_bytes(max_t_ * max_n_, max_n_)));
   const std::unique_ptr<Packed> weights = pack(parameters.get());

@@ -53,7 +53,8 @@ class WeightMap {
   std::int64_t end() const { return end_; }     // of the parameters
 
  private:
-  void add_direction(const RnnConfig& c, const CudnnRnn& rnn, std::int64_t layer, std::int64_t in_call, int d) {
+  void add_direction(const RnnConfig& c, const CudnnRnn& rnn, std::int64_t layer, std::int64_t in_call,
+                     int d) {
     const std::int64_t h = c.hidden_size, in = layer_input_size(c, layer);
     const int gates = num_gates(c.cell);
     for (const bool recurrent : {false, true}) {
