@@ -1,6 +1,6 @@
 # Finds nvcc 12.4 or newer and cuBLAS, in a CUDA toolkit or in Python's wheels, and enables the language CUDA.
-# Sets RONDO_CUDA_MISSING: "" when all is there, else a sentence that says what is not; and the imported
-# target rondo_cublas. Another toolkit: -DCMAKE_CUDA_COMPILER=/path/nvcc, or CUDACXX in the environment.
+# Sets RONDO_CUDA_MISSING: "" when all is there, else a sentence that says what is not; RONDO_CUDA_INCLUDE_DIRS
+# of the runtime's and cuBLAS's headers, and RONDO_CUBLAS_FOLDER with its library. Another toolkit: -DCMAKE_CUDA_COMPILER=/path/nvcc, or CUDACXX in the environment.
 set(RONDO_CUDA_MISSING "")
 set(oldest_nvcc 12.4)
 
@@ -91,9 +91,8 @@ if(NOT RONDO_CUDA_MISSING)
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
     set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
   endif()
-  add_library(rondo_cublas SHARED IMPORTED)
-  set_target_properties(rondo_cublas PROPERTIES IMPORTED_LOCATION "${RONDO_CUBLAS_LIBRARY}"
-    INTERFACE_INCLUDE_DIRECTORIES "${RONDO_CUBLAS_INCLUDE_DIR}")
+  set(RONDO_CUDA_INCLUDE_DIRS ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} "${RONDO_CUBLAS_INCLUDE_DIR}")
+  cmake_path(GET RONDO_CUBLAS_LIBRARY PARENT_PATH RONDO_CUBLAS_FOLDER)
   message(STATUS "CUDA backend: nvcc ${nvcc_version}, ${RONDO_CUBLAS_LIBRARY}, "
           "architectures ${CMAKE_CUDA_ARCHITECTURES}")
 endif()

@@ -6,8 +6,9 @@
 
 namespace rondo::cuda {
 
-// A device's stream carries its copies, its memory's life and every pass of every plan, so whatever is asked
-// for later comes after what was asked for before; two plans of one device take turns.
+// A device's stream carries its copies, its memory's life and every pass of the plans without a stream of the
+// caller's, so whatever is asked for later comes after what was asked for before, and such plans take turns. A
+// plan on the caller's stream has a runtime of its own.
 class CudaBackend final : public Backend {
  public:
   CudaBackend() : devices_(find_devices()), opened_(std::make_unique<Opened[]>(devices_.size())) {}
@@ -29,35 +30,45 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<BackendPlan> make_plan(const Request& request) override {
-    CudaRuntime& runtime = runtime_of(request.device);
+    std::shared_ptr<CudaRuntime> runtime = runtime_for(request);
     return std::make_unique<StackPlan>(request, request.config.dtype == DType::kF32
-                                                    ? step_layers_f32(request, runtime)
-                                                    : step_layers_f64(request, runtime));
+                                                    ? step_layers_f32(request, std::move(runtime))
+                                                    : step_layers_f64(request, std::move(runtime)));
   }
 
-  void* allocate(Device device, std::size_t bytes) override { return runtime_of(device).allocate(bytes); }
+  void* allocate(Device device, std::size_t bytes) override { return runtime_of(device)->allocate(bytes); }
   void release(Device device, void* memory) noexcept override { opened(device).runtime->release(memory); }
   void copy(Device device, void* to, const void* from, std::size_t bytes) override {
-    runtime_of(device).copy(to, from, bytes);
+    const Copy one{to, from, bytes};
+    copy_all(device, {&one, 1});
   }
+  void copy_all(Device device, std::span<const Copy> copies) override { runtime_of(device)->copy(copies); }
 
  private:
   struct Opened {
     std::once_flag once;
-    std::unique_ptr<CudaRuntime> runtime;
+    std::shared_ptr<CudaRuntime> runtime;  // never freed, like the backend
   };
   Opened& opened(Device device) { return opened_[static_cast<std::size_t>(device.index)]; }
 
-  // Opened when it is first needed: a context takes time and some hundred MB of the device.
-  CudaRuntime& runtime_of(Device device) {
+  void expect_usable(Device device) const {
     if (device.index < 0 || static_cast<std::size_t>(device.index) >= devices_.size()) {
       throw DeviceError(to_string(device) + " does not exist");
     }
     const DeviceInfo& info = devices_[static_cast<std::size_t>(device.index)];
     if (!info.usable) throw DeviceError(to_string(device) + " cannot be used: " + info.reason);
+  }
+  // Opened when it is first needed: a context takes time and some hundred MB of the device.
+  const std::shared_ptr<CudaRuntime>& runtime_of(Device device) {
+    expect_usable(device);
     Opened& one = opened(device);
-    std::call_once(one.once, [&] { one.runtime = std::make_unique<CudaRuntime>(device.index); });
-    return *one.runtime;
+    std::call_once(one.once, [&] { one.runtime = std::make_shared<CudaRuntime>(device.index); });
+    return one.runtime;
+  }
+  std::shared_ptr<CudaRuntime> runtime_for(const Request& request) {
+    if (request.stream == nullptr) return runtime_of(request.device);
+    expect_usable(request.device);
+    return std::make_shared<CudaRuntime>(request.device.index, static_cast<cudaStream_t>(request.stream));
   }
 
   const std::vector<DeviceInfo> devices_;

@@ -28,7 +28,7 @@ struct Gemm {
   bool accumulate = false;
 };
 
-// A runtime has, each ordered after the ones before, and none but send waiting for the device:
+// A runtime has, each ordered after the ones before, and none but reserve waiting for the device's last work:
 //
 //   void* allocate(std::size_t bytes);             256-byte aligned; DeviceError when full
 //   void release(void* memory) noexcept;
@@ -37,6 +37,7 @@ struct Gemm {
 //   template <class F> void for_each(std::int64_t rows, std::int64_t width, const F& f);
 //                                                  f(row, column) for each, in any order and at once; F is plain
 //                                                  data with a RONDO_CELL_FN void operator()(row, column) const
+//   void reserve(std::size_t bytes);               before any pass: the most that one send will be given
 //   void send(void* to, const void* from_host, std::size_t bytes);   the source may change once it returns
 
 }  // namespace rondo::cuda

@@ -21,13 +21,15 @@ namespace rondo::cuda {
 template <class T, class Runtime>
 class StepLayers final : public Glue<T, Runtime> {
  public:
-  StepLayers(const Request& request, Runtime& runtime)
-      : Glue<T, Runtime>(runtime),
+  StepLayers(const Request& request, std::shared_ptr<Runtime> runtime)
+      : Glue<T, Runtime>(std::move(runtime)),
         config_(request.config),
         phase_(request.phase),
         max_t_(request.max_t),
         order_(gate_order(config_)),
-        h_(config_.hidden_size) {}
+        h_(config_.hidden_size) {
+    this->reserve_index(max_t_ + 1);  // for on_device
+  }
   std::size_t saved_bytes(std::int64_t flat_rows) const override {
     Arena arena(nullptr);
     saved(arena, flat_rows);
@@ -41,13 +43,14 @@ class StepLayers final : public Glue<T, Runtime> {
     return std::max(inference.used(), training.used());
   }
   std::unique_ptr<Packed> pack(const void* parameters) const override {
-    return std::make_unique<Weights<T, Runtime>>(config_, phase_, parameters, runtime_);
+    return std::make_unique<Weights<T, Runtime>>(config_, phase_, parameters, owner_);
   }
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
   std::string path() const override { return "a product and a pointwise kernel a step"; }
 
  private:
+  using Glue<T, Runtime>::owner_;
   using Glue<T, Runtime>::runtime_;
 
   // What training leaves for backward, of P flat rows.

@@ -8,7 +8,7 @@
 
 namespace rondo::cuda {
 
-std::unique_ptr<LayerBackend> step_layers_f32(const Request& request, CudaRuntime& runtime);
-std::unique_ptr<LayerBackend> step_layers_f64(const Request& request, CudaRuntime& runtime);
+std::unique_ptr<LayerBackend> step_layers_f32(const Request& request, std::shared_ptr<CudaRuntime> runtime);
+std::unique_ptr<LayerBackend> step_layers_f64(const Request& request, std::shared_ptr<CudaRuntime> runtime);
 
 }  // namespace rondo::cuda

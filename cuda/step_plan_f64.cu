@@ -5,8 +5,9 @@
 
 namespace rondo::cuda {
 
-std::unique_ptr<LayerBackend> step_layers_f64(const Request& request, CudaRuntime& runtime) {
-  return std::make_unique<StepLayers<double, CudaRuntime>>(request, runtime);
+std::unique_ptr<LayerBackend> step_layers_f64(const Request& request,
+                                              std::shared_ptr<CudaRuntime> runtime) {
+  return std::make_unique<StepLayers<double, CudaRuntime>>(request, std::move(runtime));
 }
 
 }  // namespace rondo::cuda
