@@ -7,8 +7,8 @@
 namespace rondo::cuda {
 
 // A device's stream carries its copies, its memory's life and every pass of the plans without a stream of the
-// caller's, so whatever is asked for later comes after what was asked for before, and such plans take turns. A
-// plan on the caller's stream has a runtime of its own.
+// caller's, so whatever is asked for later comes after what was asked for before, and such plans take turns.
+// A plan on the caller's stream has a runtime of its own.
 class CudaBackend final : public Backend {
  public:
   CudaBackend() : devices_(find_devices()), opened_(std::make_unique<Opened[]>(devices_.size())) {}

@@ -17,8 +17,8 @@ namespace {
   throw DeviceError(to_string(Device{Device::Kind::kCuda, device}) + ": " + why);
 }
 
-// Searched for in LD_LIBRARY_PATH, in the folder that the build found it in (this module's run path) and where
-// the system keeps libraries. Stays open: it has threads and memory of its own.
+// Searched for in LD_LIBRARY_PATH, in the folder that the build found it in (this module's run path) and
+// where the system keeps libraries. Stays open: it has threads and memory of its own.
 void* open_library(int device, const char* name) {
   if (void* opened = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)) return opened;
   const char* text = dlerror();

@@ -32,8 +32,11 @@ std::string restart_notice(cudaError_t status) {
 
 void throw_cuda_error(int device, const std::string& call, cudaError_t status) {
   cudaGetLastError();  // else the next check of somebody else's would report it
+  const char* full =
+      "; plan for a smaller max_t or max_n, end what else fills the device, or set RONDO_DEVICE=cpu";
   throw DeviceError(to_string(Device{Device::Kind::kCuda, device}) + ": " + call +
-                    " failed: " + cudaGetErrorString(status) + restart_notice(status));
+                    " failed: " + cudaGetErrorString(status) + restart_notice(status) +
+                    (status == cudaErrorMemoryAllocation ? full : ""));
 }
 
 }  // namespace rondo::cuda

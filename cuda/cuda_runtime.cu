@@ -80,8 +80,8 @@ void CudaRuntime::expect_no_capture(const char* why) const {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   check(device_, "cudaStreamIsCapturing", cudaStreamIsCapturing(stream_, &status));
   if (status == cudaStreamCaptureStatusNone) return;
-  throw DeviceError(to_string(Device{Device::Kind::kCuda, device_}) +
-                    ": the stream is being captured, and " + why);
+  throw DeviceError(to_string(Device{Device::Kind::kCuda, device_}) + ": the stream is being captured, and " +
+                    why);
 }
 
 void* CudaRuntime::allocate(std::size_t bytes) {
@@ -137,8 +137,9 @@ void CudaRuntime::reserve(std::size_t bytes) {
 void CudaRuntime::send(void* to, const void* from_host, std::size_t bytes) {
   if (bytes == 0) return;
   const CurrentDevice current(device_);
-  expect_no_capture("a graph would send whatever the host's memory holds by then: calls with lengths cannot be"
-                    " captured");
+  expect_no_capture(
+      "a graph would send whatever the host's memory holds by then: calls with lengths cannot be"
+      " captured");
   const std::lock_guard lock(in_staging_);
   staging_.send(to, from_host, bytes);
 }

@@ -1,5 +1,6 @@
 // Host arrays on their way to a device and back, through slots of pinned memory: what waits is the host, and
-// only for a slot that the device has not done with. Without vendor headers, so that tests run it on the host.
+// only for a slot that the device has not done with. Without vendor headers, so that tests run it on the
+// host.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace rondo::cuda {
 //   void release_pinned(std::byte* memory) noexcept;             null: nothing
 //   void copy(void* to, const void* from, std::size_t bytes);    after those before; returns at once
 //   void mark(int slot);                                         the copies asked for so far
-//   void wait(int slot);                                         for what its last mark has; at once without one
+//   void wait(int slot);                                         for what its last mark has; at once without
+//   one
 template <class Lane>
 class Staging {
  public:
@@ -63,8 +65,8 @@ class Staging {
   void send_chunks(const Copy& copy) {
     each_chunk(copy, [&](const Copy& chunk) { send(chunk.to, chunk.from, chunk.bytes); });
   }
-  // To the host; all of it is there on return. The device is waited for once its work is all asked for, or when
-  // the slots run out.
+  // To the host; all of it is there on return. The device is waited for once its work is all asked for, or
+  // when the slots run out.
   void fetch(std::span<const Copy> copies) {
     Copy pending[kSlots] = {};  // by slot; gone with an exception, as the arrays that it names may be
     const auto finish = [&](int slot) {

@@ -5,8 +5,7 @@
 
 namespace rondo::cuda {
 
-std::unique_ptr<LayerBackend> step_layers_f64(const Request& request,
-                                              std::shared_ptr<CudaRuntime> runtime) {
+std::unique_ptr<LayerBackend> step_layers_f64(const Request& request, std::shared_ptr<CudaRuntime> runtime) {
   return std::make_unique<StepLayers<double, CudaRuntime>>(request, std::move(runtime));
 }
 

@@ -81,11 +81,11 @@ struct BackwardArgs {
   std::span<std::byte> workspace;
 };
 
-// With a stream, every pass and pack of the plan is ordered on it and nothing waits for the device, so arrays,
-// weights and tapes live until the stream has done with them, and the stream lives for as long as the plan, its
-// weights and the tapes that await backward. Weights that were packed on one stream are used on another after
-// the caller has had that one wait; their memory is freed in the order of the stream that packed them. A call
-// without lengths can be captured in a CUDA graph, once the plan has run; planning and packing cannot.
+// With a stream, every pass and pack of the plan is ordered on it and nothing waits for the device: arrays,
+// weights and tapes live until the stream has done with them, and the stream lives for as long as the plan,
+// its weights and the tapes that await backward. To use weights on another stream than the one they were
+// packed on, have that one wait for it first; their memory is freed in the order of the one that packed them.
+// A call without lengths can be captured in a CUDA graph, once the plan has run; planning and packing cannot.
 struct PlanOptions {
   Phase phase = Phase::kInference;  // kTraining also runs inference
   std::int64_t max_t = 1;           // the longest sequence, >= 1
