@@ -1,6 +1,7 @@
 // The CUDA backend: its devices, their memory, and plans of the step path.
 #include <mutex>
 
+#include "cuda/cuda_error.h"
 #include "cuda/devices.h"
 #include "cuda/step_plan.h"
 
@@ -11,7 +12,9 @@ namespace rondo::cuda {
 // A plan on the caller's stream has a runtime of its own.
 class CudaBackend final : public Backend {
  public:
-  CudaBackend() : devices_(find_devices()), opened_(std::make_unique<Opened[]>(devices_.size())) {}
+  CudaBackend() : devices_(find_devices()), opened_(std::make_unique<Opened[]>(devices_.size())) {
+    note_forks();
+  }
   Device::Kind kind() const override { return Device::Kind::kCuda; }
   std::vector<DeviceInfo> devices() const override { return devices_; }
 

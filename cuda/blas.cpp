@@ -59,7 +59,10 @@ struct Blas::Library {
 #undef RONDO_BLAS_FUNCTION
 
 Blas::Blas(int device, cudaStream_t stream, void* workspace, const char* library)
-    : device_(device), workspace_(workspace), library_(std::make_unique<Library>(device, library)) {
+    : device_(device),
+      stream_(stream),
+      workspace_(workspace),
+      library_(std::make_unique<Library>(device, library)) {
   cublasHandle_t handle = nullptr;
   check("cublasCreate", library_->create(&handle));
   handle_ = handle;
@@ -81,8 +84,11 @@ Blas::~Blas() { library_->destroy(static_cast<cublasHandle_t>(handle_)); }
 void Blas::check(const std::string& call, int status) const {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   std::string text = library_->status_text(static_cast<cublasStatus_t>(status));
-  // cuBLAS only says that something failed; what it was, the runtime may still know.
-  if (const cudaError_t cause = cudaGetLastError(); cause != cudaSuccess) {
+  // cuBLAS only says that something failed; what it was, the runtime may still know, or the stream.
+  cudaError_t cause = cudaGetLastError();
+  if (cause == cudaSuccess) cause = cudaStreamQuery(stream_);
+  if (cause != cudaSuccess && cause != cudaErrorNotReady) {
+    cudaGetLastError();
     text += std::string(" (") + cudaGetErrorString(cause) + ")" + restart_notice(cause);
   }
   fail(device_, call + " failed: " + text);

@@ -39,6 +39,7 @@ class Blas {
   void check_gemm(const char* name, const ColumnMajorGemm<T>& product, int status) const;
 
   int device_;
+  cudaStream_t stream_;
   void* workspace_;
   std::unique_ptr<const Library> library_;
   void* handle_ = nullptr;

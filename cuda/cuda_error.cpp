@@ -1,9 +1,31 @@
 // The texts of failing CUDA calls.
 #include "cuda/cuda_error.h"
 
+#include <pthread.h>
+
+#include <atomic>
+
 #include "rondo/device.h"
 
 namespace rondo::cuda {
+namespace {
+
+std::atomic<bool> forked{false};
+
+}  // namespace
+
+void note_forks() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+  if (registered != 0) throw DeviceError("pthread_atfork failed: there is no memory for it");
+}
+
+void refuse_after_fork(int device) {
+  if (!forked.load(std::memory_order_relaxed)) return;
+  throw DeviceError(
+      to_string(Device{Device::Kind::kCuda, device}) +
+      ": this process was forked after its parent had used CUDA and cannot use it: start it with"
+      " exec, or fork before anything asks for a GPU");
+}
 
 std::string restart_notice(cudaError_t status) {
   switch (status) {

@@ -1,6 +1,10 @@
 // What the CUDA backend says when something is missing or fails, by its own functions: no test needs a GPU.
 // Compiled with parts of the module, and only where that is built.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "cuda/blas.h"
 #include "cuda/cuda_error.h"
@@ -87,6 +91,26 @@ TEST(FailedCall, AfterWhichCudaIsLostSaysToRestart) {
     EXPECT_TRUE(thrown(status).ends_with(": restart the process")) << thrown(status);
   }
   EXPECT_EQ(thrown(cudaErrorNotSupported).find("restart"), std::string::npos);
+}
+
+TEST(FailedCall, AForkedChildIsRefusedAndItsParentIsNot) {
+  note_forks();
+  refuse_after_fork(0);
+  const pid_t child = fork();
+  if (child == 0) {
+    try {
+      const CurrentDevice current(1);
+    } catch (const DeviceError& error) {
+      const std::string said = error.what();
+      std::_Exit(said.starts_with("cuda:1: this process was forked after its parent had used CUDA") ? 0 : 1);
+    } catch (...) {
+    }
+    std::_Exit(2);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  refuse_after_fork(0);
 }
 
 std::string blas_error(const char* library) {

@@ -421,7 +421,7 @@ TEST_F(CudaProcesses, AutoTakesTheCpuWhenTheDeviceIsFull) {
       bytes /= 2;
     }
   }
-  const Tensor x(DType::kF32, {2, 64, 1024});
+  const Tensor x(DType::kF32, {2, 256, 1024});
   Rnn rnn(config, DeviceChoice());
   rnn.forward(x);
   const std::string explained = rnn.explain();
@@ -432,7 +432,7 @@ TEST_F(CudaProcesses, AutoTakesTheCpuWhenTheDeviceIsFull) {
   EXPECT_EQ(explained.find("cpu: cuda:0 was the fastest by prediction and failed (cuda:0: "), 0U)
       << explained;
   EXPECT_NE(error.find("plan for a smaller max_t or max_n"), std::string::npos) << error;
-  EXPECT_EQ(asked.forward(x).y.shape(), (Shape{2, 64, 1024}));  // once there is room
+  EXPECT_EQ(asked.forward(x).y.shape(), (Shape{2, 256, 1024}));  // once there is room
 }
 
 // Arrays that lie nowhere: a kernel faults, and all that follows says what is left to do.
