@@ -54,7 +54,6 @@ CudaRuntime::CudaRuntime(int device, cudaStream_t stream)
   // Fails here, not in a pass.
   check(device_, "cudaEventRecord on the plan's stream, which has to be one of this device,",
         cudaEventRecord(lane_.events[0], stream_));
-  if (own_stream_) staging_.reserve(Staging<Lane>::kChunkBytes);  // for copy
 
   // Whether this build has code for the device is found now, not in a pass.
   cudaFuncAttributes attributes;
@@ -153,6 +152,7 @@ cudaMemoryType CudaRuntime::place_of(const void* memory) const {
 void CudaRuntime::copy(std::span<const Copy> copies) {
   const CurrentDevice current(device_);
   const std::lock_guard lock(in_staging_);
+  staging_.reserve(Staging<Lane>::kChunkBytes);  // the first time
   std::vector<Copy> fetched;
   bool synchronize = false;
   for (const Copy& c : copies) {

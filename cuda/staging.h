@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 
 #include "core/backend.h"
 
@@ -53,15 +55,19 @@ class Staging {
   }
   std::size_t slot_bytes() const { return slot_bytes_; }
 
-  // At most slot_bytes() of them. The source may change once it returns.
+  // At most slot_bytes() of them: more is a fault of the planning. The source may change once it returns.
   void send(void* to, const void* from, std::size_t bytes) {
+    if (bytes > slot_bytes_) {
+      throw std::logic_error("rondo sends " + std::to_string(bytes) + " bytes where planning reserved " +
+                             std::to_string(slot_bytes_) + ": please report this");
+    }
     const int slot = take();
     lane_.wait(slot);
     std::memcpy(data(slot), from, bytes);
     lane_.copy(to, data(slot), bytes);
     lane_.mark(slot);
   }
-  // Any number of bytes.
+  // Any number of bytes, once something was reserved.
   void send_chunks(const Copy& copy) {
     each_chunk(copy, [&](const Copy& chunk) { send(chunk.to, chunk.from, chunk.bytes); });
   }

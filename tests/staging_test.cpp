@@ -76,6 +76,18 @@ TEST(Staging, TheSourceMayChangeOnceItWasSent) {
   for (unsigned i = 0; i < there.size(); ++i) EXPECT_EQ(there[i], numbered(100, i)) << "send " << i;
 }
 
+TEST(Staging, MoreThanWasReservedIsAFault) {
+  LateLane lane;
+  LateStaging staging(lane);
+  std::vector<std::uint8_t> there(5000), source(5000);
+  EXPECT_THROW(staging.send(there.data(), source.data(), 1), std::logic_error);
+  staging.reserve(1000);
+  EXPECT_THROW(staging.send(there.data(), source.data(), staging.slot_bytes() + 1), std::logic_error);
+  staging.send(there.data(), source.data(), staging.slot_bytes());
+  EXPECT_EQ(lane.copies, 1);
+  lane.run();
+}
+
 TEST(Staging, ReservingMoreKeepsWhatIsOnItsWay) {
   LateLane lane;
   LateStaging staging(lane);
