@@ -1,7 +1,8 @@
 # Finds nvcc 12.4 or newer, cuBLAS and cuDNN 9, in a CUDA toolkit or in Python's wheels, and enables the
-# language CUDA. Sets RONDO_CUDA_MISSING: "" when all is there, else a sentence that says what is not; and the
-# imported targets rondo_cublas and rondo_cudnn. Another toolkit: -DCMAKE_CUDA_COMPILER=/path/nvcc, or CUDACXX
-# in the environment; another cuDNN: CUDNN_ROOT, in either.
+# language CUDA. Sets RONDO_CUDA_MISSING: "" when all is there, else a sentence that says what is not; and
+# RONDO_CUDA_INCLUDE_DIRS of the headers of all three, RONDO_CUDA_FOLDERS with the libraries that the module
+# opens at run time. Another toolkit: -DCMAKE_CUDA_COMPILER=/path/nvcc, or CUDACXX in the environment; another
+# cuDNN: CUDNN_ROOT, in either.
 set(RONDO_CUDA_MISSING "")
 set(oldest_nvcc 12.4)
 
@@ -99,12 +100,12 @@ if(NOT RONDO_CUDA_MISSING)
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
     set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
   endif()
-  add_library(rondo_cublas SHARED IMPORTED)
-  set_target_properties(rondo_cublas PROPERTIES IMPORTED_LOCATION "${RONDO_CUBLAS_LIBRARY}"
-    INTERFACE_INCLUDE_DIRECTORIES "${RONDO_CUBLAS_INCLUDE_DIR}")
-  add_library(rondo_cudnn INTERFACE IMPORTED)  # its headers: the module opens the library at run time
-  set_target_properties(rondo_cudnn PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${cudnn_include}")
-  cmake_path(GET cudnn_library PARENT_PATH RONDO_CUDNN_FOLDER)
+  set(RONDO_CUDA_INCLUDE_DIRS ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} "${RONDO_CUBLAS_INCLUDE_DIR}"
+      "${cudnn_include}")
+  cmake_path(GET RONDO_CUBLAS_LIBRARY PARENT_PATH cublas_folder)
+  cmake_path(GET cudnn_library PARENT_PATH cudnn_folder)
+  set(RONDO_CUDA_FOLDERS "${cublas_folder}" "${cudnn_folder}")
+  list(REMOVE_DUPLICATES RONDO_CUDA_FOLDERS)
   message(STATUS "CUDA backend: nvcc ${nvcc_version}, ${RONDO_CUBLAS_LIBRARY}, cuDNN ${cudnn_version} "
           "(${cudnn_library}), architectures ${CMAKE_CUDA_ARCHITECTURES}")
 endif()

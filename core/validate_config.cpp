@@ -66,6 +66,8 @@ void validate_plan(const RnnConfig& c, const PlanOptions& o) {
   validate_config(c);
   validate_least("PlanOptions", "max_t", o.max_t, 1);
   validate_least("PlanOptions", "max_n", o.max_n, 0);
+  require(o.stream == nullptr || o.device.kind != Device::Kind::kCpu, "PlanOptions: stream is given, ",
+          "expected none for a plan on ", o.device, ": calls on the CPU are complete on return");
   const std::int64_t n = std::max<std::int64_t>(o.max_n, 1), gates = num_gates(c.cell);
   check_product("PlanOptions", "max_t * max_n * L * D * G * H",
                 {o.max_t, n, c.num_layers, num_directions(c), gates, c.hidden_size});

@@ -23,14 +23,14 @@ template <class T, class Runtime>
 class CudnnLayers final : public Glue<T, Runtime> {
  public:
   // CudnnRefusal where cuDNN does not run it.
-  CudnnLayers(const Request& request, const Path& path, const DeviceTraits& device, Runtime& runtime)
-      : Glue<T, Runtime>(runtime),
+  CudnnLayers(const Request& request, const Path& path, std::shared_ptr<Runtime> runtime)
+      : Glue<T, Runtime>(std::move(runtime)),
         config_(request.config),
         phase_(request.phase),
         max_t_(request.max_t),
         max_n_(request.max_n),
         path_(path),
-        device_(device) {
+        device_(runtime_.traits()) {
     std::int64_t offset = 0;
     for (std::int64_t l = 0; l < config_.num_layers; l += layers_a_call()) add_call(l, offset);
     if (*path_.cudnn != CudnnAlgorithm::kStandard) try_out();
@@ -43,13 +43,14 @@ class CudnnLayers final : public Glue<T, Runtime> {
     return arena.used();
   }
   std::unique_ptr<Packed> pack(const void* parameters) const override {
-    return std::make_unique<CudnnWeights<T, Runtime>>(config_, phase_, maps_, parameters, runtime_);
+    return std::make_unique<CudnnWeights<T, Runtime>>(config_, phase_, maps_, parameters, owner_);
   }
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
   std::string path() const override { return "cuDNN " + to_string(*path_.cudnn) + ": " + path_.reason; }
 
  private:
+  using Glue<T, Runtime>::owner_;
   using Glue<T, Runtime>::runtime_;
   using Weights = CudnnWeights<T, Runtime>;
   static constexpr std::size_t kAlignment = 256;
@@ -118,11 +119,12 @@ class CudnnLayers final : public Glue<T, Runtime> {
     if (c.standard.rnn == nullptr) return c.chosen;
     if (!suits(c.chosen.network, device_, trains, call.sequence.n)) return c.standard;
     try {
-      c.chosen.rnn->sizes(call.sequence, trains);
+      const CudnnSizes sizes = c.chosen.rnn->sizes(call.sequence, trains);
+      const bool fits = sizes.workspace <= room_.workspace && sizes.reserve <= room_.reserve;
+      return fits ? c.chosen : c.standard;
     } catch (const CudnnRefusal&) {
       return c.standard;
     }
-    return c.chosen;
   }
   void try_out();
 

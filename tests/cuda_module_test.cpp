@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 
 #include "core/backend.h"
 #include "readme_options.h"
@@ -51,6 +54,19 @@ TEST(CudaModule, SaysWhatIsMissing) {
   const DeviceInfo first = first_device();
   if (!first.name.empty()) GTEST_SKIP() << "this machine has " << first.name;
   EXPECT_NE(first.reason.find(" (cudaGetDeviceCount: "), std::string::npos) << first.reason;
+}
+
+// In a process that does nothing else, whatever other tests have opened.
+TEST(CudaModule, OpensCublasOnlyWithADevice) {
+  const auto opened = [] {
+    backend().devices();
+    std::ifstream maps("/proc/self/maps");
+    const std::string text{std::istreambuf_iterator<char>(maps), {}};
+    const bool module = text.find("librondo_cuda.so") != std::string::npos;
+    std::_Exit(module && text.find("libcublas") == std::string::npos ? 0 : 1);
+  };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(opened(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST(CudaModule, IsWhatTheLibraryFinds) {
