@@ -52,8 +52,9 @@ double predict_us(const Request& r, const DeviceCost& cost, int threads) {
   const double cores = std::max(1, threads);
   // A backward step costs two products of the forward step's size.
   const double calls = r.phase == Phase::kTraining ? 2 : 1, passes = r.phase == Phase::kTraining ? 3 : 1;
-  const double rate = cost.flops_per_us * cores / (c.dtype == DType::kF64 ? 2 : 1);
-  const double column = num_gates(c.cell) * h, bytes = column * h * (c.dtype == DType::kF64 ? 8 : 4);
+  const auto element = static_cast<double>(element_bytes(c.dtype));
+  const double rate = cost.flops_per_us * cores * 4 / element;  // given for f32; vectors hold bytes
+  const double column = num_gates(c.cell) * h, bytes = column * h * element;
   const double step =
       std::max({cost.step_floor_us, 2 * column * h * n / rate, bytes / (cost.weight_bytes_per_us * cores)});
   // From the second layer on all are alike.

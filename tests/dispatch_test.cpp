@@ -66,6 +66,21 @@ TEST(Predict, WeightsThatHaveToBeReadAgainBoundAStep) {
   EXPECT_NEAR(predict_us(request(5, 1, 10), slow, 1), 1 + 5 * (16 + 0.8), 1e-9);
 }
 
+TEST(Predict, CountsTheBytesOfEachType) {
+  DeviceCost slow = kPlain.cpu;
+  slow.weight_bytes_per_us = 100;
+  Request typed = request(5, 1, 10);
+  for (const DType dtype : {DType::kF64, DType::kF16, DType::kBf16}) {
+    typed.config.dtype = dtype;
+    const double bytes = static_cast<double>(element_bytes(dtype));
+    EXPECT_NEAR(predict_us(typed, slow, 1), 1 + 5 * (16 + 0.8) * bytes / 4, 1e-9) << to_string(dtype);
+  }
+  EXPECT_EQ(element_bytes(DType::kF64), 8);
+  EXPECT_EQ(element_bytes(DType::kF16), 2);
+  EXPECT_EQ(element_bytes(DType::kBf16), 2);
+  EXPECT_NEAR(predict_copies_us(typed, kPlain.cuda), 2 * 10 + 0.2, 1e-9);  // of 100 elements
+}
+
 TEST(Predict, GrowsWithEverySize) {
   const double base = predict_us(request(50, 4, 64), kPlain.cpu, 1);
   EXPECT_GT(predict_us(request(51, 4, 64), kPlain.cpu, 1), base);

@@ -63,8 +63,14 @@ inline const std::map<std::string, Option>& options() {
       {"dropout between layers, per step", between_layers(LayerMasks::kPerStep)},
       {"dropout between layers, per sequence", between_layers(LayerMasks::kPerSequence)},
       {"f64", [](RnnConfig& c) { c.dtype = DType::kF64; }},
+      {"f16", [](RnnConfig& c) { c.dtype = DType::kF16; }},
+      {"bf16", [](RnnConfig& c) { c.dtype = DType::kBf16; }},
+      {"TF32 products", [](RnnConfig& c) { c.math_mode = MathMode::kTf32; }},
   };
   return all;
 }
+
+// Rows that the CUDA backend refuses.
+inline bool cuda_refuses(const std::string& row) { return row == "f16" || row == "bf16"; }
 
 }  // namespace rondo::testing
