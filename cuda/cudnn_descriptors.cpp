@@ -74,7 +74,8 @@ cudnnRNNDataLayout_t layout_of(const Sequence& s) {
 std::string describe(const CudnnNetwork& n) {
   return to_string(n.cell) + " I=" + std::to_string(n.input_size) + " H=" + std::to_string(n.hidden_size) +
          " L=" + std::to_string(n.num_layers) + " D=" + std::to_string(n.directions) + " " +
-         to_string(n.dtype) + " by its algorithm " + to_string(n.algorithm);
+         to_string(n.dtype) + (n.math_mode == MathMode::kTf32 ? " tf32" : "") + " by its algorithm " +
+         to_string(n.algorithm);
 }
 
 std::string describe(const CudnnNetwork& n, const SequenceShape& shape) {
@@ -100,20 +101,31 @@ TensorDescriptor create_tensor_descriptor(const Cudnn& cudnn) {
 }
 
 cudnnDataType_t data_type_of(DType dtype) {
-  if (dtype == DType::kF32) return CUDNN_DATA_FLOAT;
-  if (dtype == DType::kF64) return CUDNN_DATA_DOUBLE;
-  throw CudnnRefusal("cuDNN's networks are of f32 or f64, not of " + to_string(dtype));
+  switch (dtype) {
+    case DType::kF32:
+      return CUDNN_DATA_FLOAT;
+    case DType::kF64:
+      return CUDNN_DATA_DOUBLE;
+    case DType::kF16:
+      return CUDNN_DATA_HALF;
+    case DType::kBf16:
+      return CUDNN_DATA_BFLOAT16;
+    default:
+      throw CudnnRefusal("cuDNN's networks are of f32, f64, f16 or bf16, not of " + to_string(dtype));
+  }
 }
 
 cudnnDataType_t precision_of(DType dtype) {
   return dtype == DType::kF64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
 }
 
-cudnnMathType_t math_type_of(DType dtype, MathMode) {
-  // There is no tensor core that f64 would be narrowed for; those for f64 itself are IEEE's.
+cudnnMathType_t math_type_of(DType dtype, MathMode mode) {
+  // Tensor cores for these multiply what they are given and add in f32.
+  if (dtype == DType::kF16 || dtype == DType::kBf16) return CUDNN_TENSOR_OP_MATH;
+  // No tensor core would narrow f64; those for f64 itself compute as IEEE has it.
   if (dtype == DType::kF64) return CUDNN_DEFAULT_MATH;
-  // The default would allow TF32.
-  return CUDNN_FMA_MATH;
+  // The default allows TF32. What is never used, ALLOW_CONVERSION, would allow f16.
+  return mode == MathMode::kTf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
 }
 
 void set_rnn_descriptor(const Cudnn& cudnn, cudnnRNNDescriptor_t descriptor, const CudnnNetwork& n) {

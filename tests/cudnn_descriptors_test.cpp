@@ -86,6 +86,20 @@ TEST(CudnnDescriptor, IsTheNetwork) {
         r.math = CUDNN_DEFAULT_MATH;
       });
   expect(
+      "f16", [](auto& n) { n.dtype = DType::kF16; },
+      [](auto& r) {
+        r.dtype = CUDNN_DATA_HALF;
+        r.math = CUDNN_TENSOR_OP_MATH;
+      });
+  expect(
+      "bf16", [](auto& n) { n.dtype = DType::kBf16; },
+      [](auto& r) {
+        r.dtype = CUDNN_DATA_BFLOAT16;
+        r.math = CUDNN_TENSOR_OP_MATH;
+      });
+  expect(
+      "tf32", [](auto& n) { n.math_mode = MathMode::kTf32; }, [](auto& r) { r.math = CUDNN_DEFAULT_MATH; });
+  expect(
       "ragged", [](auto& n) { n.ragged = true; }, [](auto& r) { r.flags = CUDNN_RNN_PADDED_IO_DISABLED; });
   expect(
       "persist static", [](auto& n) { n.algorithm = CudnnAlgorithm::kPersistStatic; },
@@ -111,7 +125,7 @@ TEST(CudnnDescriptor, RefusesWhatCudnnDoesNotRun) {
             "cudnnSetRNNDescriptor_v8: CUDNN_STATUS_NOT_SUPPORTED");
   network = lstm;
   network.dtype = DType::kI32;
-  expect_parts(refusal(network), {"f32", "f64", "not of i32"});
+  expect_parts(refusal(network), {"f32, f64, f16 or bf16", "not of i32"});
   network = lstm;
   network.input_size = std::int64_t{1} << 31;
   EXPECT_EQ(refusal(network), "input_size is 2147483648, cuDNN takes 1 to 2147483647");

@@ -95,7 +95,7 @@ TEST(CudnnWeights, HaveAPlaceForEveryGate) {
   if (const std::string missing = missing_gpu(); !missing.empty()) GTEST_SKIP() << missing;
   CudnnHandle handle(0, nullptr);
   for (const Cell cell : {Cell::kSimpleRnn, Cell::kLstm, Cell::kGru}) {
-    for (const DType dtype : {DType::kF32, DType::kF64}) {
+    for (const DType dtype : {DType::kF32, DType::kF64, DType::kF16, DType::kBf16}) {
       for (const int directions : {1, 2}) {
         expect_places({.cell = cell,
                        .dtype = dtype,

@@ -300,7 +300,7 @@ TEST_F(CudnnPasses, RaggedLengthsAreThoseOfThePass) {
   CudnnNetwork network = lstm_;
   network.ragged = true;
   const auto rnn = make(network);
-  const std::int64_t first[] = {0, 3, 5, 6}, second[] = {0, 3, 6, 6};
+  const std::int64_t first[] = {0, 3, 5, 6}, second[] = {0, 3, 6, 6}, third[] = {0, 3, 4, 5};
   rnn->sizes({.t = 3, .n = 3, .offsets = first}, true);
   const auto layout = CUDNN_RNN_DATA_LAYOUT_SEQ_MAJOR_PACKED;
   const Sequence one{.t = 3, .n = 3, .offsets = first}, other{.t = 3, .n = 3, .offsets = second};
@@ -312,6 +312,8 @@ TEST_F(CudnnPasses, RaggedLengthsAreThoseOfThePass) {
   EXPECT_EQ(asked.bytes.back()[1], 2003U);
   rnn->backward(backward_of(one));
   EXPECT_TRUE(asked.x == (DataOf{layout, 3, 3, 5, {3, 2, 1}}));
+  rnn->forward(forward_of({.t = 3, .n = 3, .offsets = third}, true));
+  EXPECT_TRUE(asked.x == (DataOf{layout, 3, 3, 5, {3, 1, 1}}));
 }
 
 TEST_F(CudnnPasses, NothingIsCalledWithoutSteps) {
@@ -333,6 +335,10 @@ TEST_F(CudnnPasses, DynamicNetworksAreCompiledForEachBatch) {
   for (const std::int64_t n : {3, 5, 3, 5}) rnn->sizes({.t = 4, .n = n, .step_stride = n}, true);
   rnn->forward(forward_of(uniform_, true));
   EXPECT_EQ(asked.built, (std::vector<int>{3, 5}));
+  // A place that is taken over by another length keeps what was compiled for its batch.
+  asked.built = {};
+  for (std::int64_t t = 5; t < 21; ++t) rnn->sizes({.t = t, .n = 5, .step_stride = 5}, true);
+  EXPECT_EQ(asked.built, std::vector<int>(15, 5));
 }
 
 TEST_F(CudnnPasses, TooLittleRoomIsAnError) {
