@@ -12,7 +12,8 @@ StackPlan::StackPlan(const Request& request, std::unique_ptr<LayerBackend> layer
       phase_(request.phase),
       max_t_(request.max_t),
       max_n_(request.max_n),
-      layers_(std::move(layers)) {
+      layers_(std::move(layers)),
+      joins_(layers_->joins()) {
   inference_ = lay_out(false);
   if (phase_ == Phase::kTraining) training_ = lay_out(true);
   host_.reserve(inference_.host_bytes);
@@ -47,27 +48,30 @@ StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
     m.rows_sent = pieces(1, max_n_ * word);
     m.flat_sent = pieces(1, flat * word);
   }
-  m.h0 = pieces(pairs, state);
-  m.c0 = pieces(c.cell == Cell::kLstm ? pairs : 0, state);
+  m.h0 = pieces(1, pairs * state);
+  m.c0 = pieces(1, c.cell == Cell::kLstm ? pairs * state : 0);
   m.x = pieces(1, flat * c.input_size * e);
   // In inference a layer's input is dead once the layer above is done: two pieces serve all layers.
-  m.y = pieces(training ? layers : std::min<std::int64_t>(layers, 2), flat * directions * c.hidden_size * e);
+  const std::int64_t calls = layers / layers_a_call();
+  m.y = pieces(training ? calls : std::min<std::int64_t>(calls, 2), flat * directions * c.hidden_size * e);
   const std::int64_t inputs = training ? layers - 1 : std::min<std::int64_t>(layers - 1, 2);
-  m.input = pieces(training || reduces() ? inputs : 0, flat * out * e);
-  m.last = pieces(c.outputs == Outputs::kLast ? directions : 0, state);
+  m.input = pieces(reduces() || (training && c.layer_dropout > 0) ? inputs : 0, flat * out * e);
+  const std::int64_t states = states_a_call();
+  m.last = pieces(1, c.outputs == Outputs::kLast ? std::max(directions, states) * state : 0);
   if (training) {
-    m.layer_mask = pieces(layers - 1, (c.layer_masks == LayerMasks::kPerStep ? flat : max_n_) * out * e);
-    m.input_mask = pieces(pairs, groups * max_n_ * in * e);
-    m.recurrent_mask = pieces(pairs, groups * state);
-    m.saved = pieces(pairs, static_cast<std::int64_t>(layers_->saved_bytes(flat)));
+    const std::int64_t mask_rows = c.layer_masks == LayerMasks::kPerStep ? flat : max_n_;
+    m.layer_mask = pieces(c.layer_dropout > 0 ? layers - 1 : 0, mask_rows * out * e);
+    m.input_mask = pieces(c.dropout > 0 ? pairs : 0, groups * max_n_ * in * e);
+    m.recurrent_mask = pieces(c.recurrent_dropout > 0 ? pairs : 0, groups * state);
+    m.saved = pieces(pairs / states, static_cast<std::int64_t>(layers_->saved_bytes(flat)));
     m.kept_bytes = std::exchange(used, 0);  // in memory of its own, the tape
   }
   m.layer = pieces(1, static_cast<std::int64_t>(layers_->workspace_bytes(flat, max_n_)));
-  m.h = pieces(1, state);
-  m.c = pieces(1, state);
+  m.h = pieces(1, states * state);
+  m.c = pieces(1, states * state);
   m.merged = pieces(reduces() ? 1 : 0, flat * out * e);
   m.d_in = pieces(training ? 2 : 0, flat * in * e);
-  m.d_parts = pieces(training ? directions : 0, flat * c.hidden_size * e);
+  m.d_parts = pieces(training && reduces() ? directions : 0, flat * c.hidden_size * e);
   m.work_bytes = used;
   return m;
 }

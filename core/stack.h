@@ -31,7 +31,11 @@ struct Sequence {
   std::int64_t total() const { return offsets ? offsets[t] : t * n; }
 };
 
-// One direction of one layer.
+// What one call of a backend computes: one direction of one layer, both directions of one layer, or all of
+// the stack. Joined directions lie side by side in y; a stack can be joined where each layer reads just that.
+enum class Joins : std::uint8_t { kNothing, kDirections, kStack };
+
+// One direction of one layer; of a joined call, the first.
 struct LayerId {
   std::int64_t layer = 0;
   bool reverse = false;
@@ -60,30 +64,33 @@ struct MaskFactors {
   std::int64_t group_rows = 0;  // the batch, rows without a step included
 };
 
-// What the two passes of one layer share. Flat rows P are those of `sequence`, n its rows with a step.
+// What the two passes of one layer share. Flat rows P are those of `sequence`, n its rows with a step. A call
+// has S states, one for each layer and direction that it computes: 1 under Joins::kNothing. Each is [n, H], the
+// next one state_stride elements on. A joined call always has y and dx, both dense, and no masks.
 struct LayerCall {
   const Packed& weights;
   LayerId id;
   Sequence sequence;
+  std::int64_t state_stride;
   ConstRows x;     // [P, in]
-  Rows y;          // [P, H]: written by forward, null when only the final state is wanted; read by backward
-  const void* h0;  // [n, H]; null: zeros
+  Rows y;          // [P, H or D*H]: written by forward, null when only the final state is wanted; read by backward
+  const void* h0;  // [S, n, H]; null: zeros
   const void* c0;  // LSTM
   MaskFactors masks;
   std::byte* saved;  // of a training pass: written by forward, consumed by backward; null: inference
   std::byte* workspace;
 };
 struct LayerForward : LayerCall {
-  void* h_n;  // [n, H]; null: not wanted; may be h0
+  void* h_n;  // [S, n, H]; null: not wanted; may be h0
   void* c_n;
 };
 struct LayerBackward : LayerCall {
-  ConstRows dy;      // [P, H]; null: zero
-  const void* dh_n;  // [n, H]; null: zero
+  ConstRows dy;      // as y; null: zero
+  const void* dh_n;  // [S, n, H]; null: zero
   const void* dc_n;
   Rows dx;             // [P, in]; null: not wanted
   bool accumulate_dx;  // the other direction has written dx
-  void* dh0;           // [n, H]; null: not wanted; may be dh_n
+  void* dh0;           // [S, n, H]; null: not wanted; may be dh_n
   void* dc0;
   void* dparameters;  // the whole flat array, accumulated; null: not wanted
 };
@@ -111,7 +118,8 @@ struct MaskDraw {
 class LayerBackend {
  public:
   virtual ~LayerBackend() = default;
-  // Enough for every layer, with up to so many flat rows of a batch of n.
+  virtual Joins joins() const { return Joins::kNothing; }
+  // Enough for every call, with up to so many flat rows of a batch of n.
   virtual std::size_t saved_bytes(std::int64_t flat_rows) const = 0;
   virtual std::size_t workspace_bytes(std::int64_t flat_rows, std::int64_t n) const = 0;
   virtual std::unique_ptr<Packed> pack(const void* parameters) const = 0;
@@ -160,15 +168,16 @@ class StackPlan final : public BackendPlan {
     Pieces header, lengths, rows, offsets, flat;
     std::size_t host_bytes;       // 0 where kept memory is the host's, and holds these too
     Pieces rows_sent, flat_sent;  // [N], [P], elsewhere
-    Pieces h0, c0;                // i: [N, H]
+    Pieces h0, c0;                // [L*D, N, H]
     Pieces x;                     // [P, I], ragged
-    Pieces y;                     // l: [P, D*H], or D times [P, H] when the merge reduces
+    Pieces y;                     // by call's last layer: [P, D*H], or D times [P, H] when the merge reduces
     Pieces input;                 // l - 1: [P, O], what layer l reads where that is not y of l - 1
-    Pieces last;                  // d: [N, H], the last layer's final states under Outputs::kLast
+    Pieces last;                  // [D or S, N, H], the last layer's final states under Outputs::kLast
     Pieces layer_mask;            // l: [P or N, O], on the output of layer l
-    Pieces input_mask, recurrent_mask, saved;  // i
+    Pieces input_mask, recurrent_mask;  // i
+    Pieces saved;                 // by call
     std::size_t kept_bytes;
-    Pieces layer, h, c;    // the backend's; [N, H]
+    Pieces layer, h, c;    // the backend's; [S, N, H]
     Pieces merged;         // [P, O]
     Pieces d_in, d_parts;  // two of [P, max(I, O)]; d: [P, H]
     std::size_t work_bytes;
@@ -178,12 +187,16 @@ class StackPlan final : public BackendPlan {
   struct BackwardPass;
 
   MemoryLayout lay_out(bool training) const;
-  bool reduces() const;  // the merge joins both directions into H values
+  bool reduces() const;  // the merge makes H values of both directions
+  std::int64_t layers_a_call() const { return joins_ == Joins::kStack ? config_.num_layers : 1; }
+  std::int64_t directions_a_call() const { return joins_ == Joins::kNothing ? 1 : num_directions(config_); }
+  std::int64_t states_a_call() const { return layers_a_call() * directions_a_call(); }
 
   RnnConfig config_;
   Phase phase_;
   std::int64_t max_t_, max_n_;
   std::unique_ptr<LayerBackend> layers_;
+  Joins joins_;
   MemoryLayout inference_{}, training_{};
   AlignedMemory host_;  // of an inference pass
 };

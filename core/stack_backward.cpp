@@ -14,11 +14,11 @@ struct StackPlan::BackwardPass : Pass {
 
   void run() {
     read_outputs();
-    for (std::int64_t l = top; l >= 0; --l) {
+    for (std::int64_t l = top + 1 - layers_a_call; l >= 0; l -= layers_a_call) {
       const Rows dx = input_gradient(l);
-      for (int d = 0; d < directions; ++d) run_layer(l, d, dx);
+      for (int d = 0; d < directions; d += static_cast<int>(directions_a_call)) run_layer(l, d, dx);
       if (l == 0 || header.live == 0) continue;
-      if (header.layer_masks) apply_layer_mask(l - 1, dx, dx);
+      if (layer_masks) apply_layer_mask(l - 1, dx, dx);
       for (int d = 0; d < parts(); ++d) dy[d] = {shift(dx.data, d * h), dx.ld};
       if (plan.reduces()) split_merged(y(l - 1, 0, forward), y(l - 1, 1, forward), flat_rows());
     }
@@ -30,16 +30,19 @@ struct StackPlan::BackwardPass : Pass {
  private:
   // The caller's gradients of the outputs as the layers see them.
   void read_outputs() {
-    for (int d = 0; d < parts(); ++d) {
-      dy[d] = part(args.dy, args.dy_reverse, d);
-      if (dy[d].data == nullptr || !header.ragged) continue;
+    for (int d = 0; d < parts(); ++d) dy[d] = part(args.dy, args.dy_reverse, d);
+    const bool some = dy[0].data != nullptr || dy[1].data != nullptr;
+    const bool apart = side_by_side() && config.merge == Merge::kNone;
+    for (int d = 0; d < parts() && some; ++d) {
       if (last_only) {
         dy[d].index = rows();
-      } else {
-        const Rows room{shift(work_at(layout.d_in, top + 1), d * flat_rows() * h), h};
+      } else if (header.ragged || apart) {
+        if (dy[d].data == nullptr && !apart) continue;
+        std::byte* const room = work_at(layout.d_in, top + 1);
+        const Rows to = plan.reduces() ? Rows{room, h} : directions_of(room, d, true);
         dy[d].index = flat();
-        glue.copy_rows(room, dy[d], flat_rows(), h);
-        dy[d] = room;
+        glue.copy_rows(to, dy[d], flat_rows(), h);
+        dy[d] = to;
       }
     }
     if (plan.reduces() && dy[0].data != nullptr) {
@@ -51,18 +54,22 @@ struct StackPlan::BackwardPass : Pass {
   void split_merged(ConstRows a, ConstRows b, std::int64_t count) {
     const ConstRows merged = dy[0];
     const bool product = config.merge == Merge::kMul;  // else both get the same
-    for (int d = 0; d < (product ? 2 : 1); ++d) {
-      const Rows to{work_at(layout.d_parts, d), h};
+    const bool shared = !product && !side_by_side();
+    for (int d = 0; d < (shared ? 1 : 2); ++d) {
+      const Rows to = directions_of(work_at(layout.d_parts), d, true);
       glue.merge_rows(config.merge, to, merged, !product ? ConstRows{} : (d == 0 ? b : a), count, h);
       dy[d] = to;
     }
-    if (!product) dy[1] = dy[0];
+    if (shared) dy[1] = dy[0];
   }
 
+  // Of a call that starts with layer l.
   Rows input_gradient(std::int64_t l) const {
-    if (l > 0) return {work_at(layout.d_in, l), out};
-    if (args.dx.absent()) return {};
-    return {header.ragged ? work_at(layout.d_in, 0) : args.dx.data, config.input_size};
+    std::byte* const room = work_at(layout.d_in, l + layers_a_call - 1);
+    if (l > 0) return {room, out};
+    const bool joined = plan.joins_ != Joins::kNothing;
+    if (args.dx.absent()) return joined ? Rows{room, config.input_size} : Rows{};
+    return {header.ragged ? room : args.dx.data, config.input_size};
   }
 
   void run_layer(std::int64_t l, int d, Rows dx) {
@@ -78,26 +85,32 @@ struct StackPlan::BackwardPass : Pass {
                        args.dparameters.data};
     // Sorted rows, and a final state that is an output as well, go by way of our memory; rows without a step
     // pass their gradient through.
-    const bool output = last_only && l == top;
+    const bool output = last_only && l + layers_a_call - 1 == top;
     if (header.ragged || output) {
-      const Rows dh{work_at(layout.h), h};
-      glue.copy_rows(dh, {call.dh_n, h, rows()}, n, h);
+      void* const dh = work_at(layout.h);
+      copy_states(dh, nullptr, call.dh_n, rows(), states);
       if (output) {
-        if (dy[d].data != nullptr) glue.merge_rows(Merge::kSum, dh, dh, dy[d], header.live, h);
+        for (int i = 0; i < directions_a_call; ++i) add_output(dh, i, dy[d + i]);
         call.dy = {};
       }
-      call.dh_n = dh.data;
-      if (dh0 != nullptr) call.dh0 = dh.data;
+      call.dh_n = dh;
+      if (dh0 != nullptr) call.dh0 = dh;
     }
     if (header.ragged && config.cell == Cell::kLstm) {
-      const Rows dc{work_at(layout.c), h};
-      glue.copy_rows(dc, {call.dc_n, h, rows()}, n, h);
-      call.dc_n = dc.data;
-      if (dc0 != nullptr) call.dc0 = dc.data;
+      void* const dc = work_at(layout.c);
+      copy_states(dc, nullptr, call.dc_n, rows(), states);
+      call.dc_n = dc;
+      if (dc0 != nullptr) call.dc0 = dc;
     }
     if (header.live > 0) glue.backward(call);
-    if (call.dh0 != dh0) glue.copy_rows({dh0, h, rows()}, {call.dh0, h}, n, h);
-    if (call.dc0 != dc0) glue.copy_rows({dc0, h, rows()}, {call.dc0, h}, n, h);
+    if (call.dh0 != dh0) copy_states(dh0, rows(), call.dh0, nullptr, states);
+    if (call.dc0 != dc0) copy_states(dc0, rows(), call.dc0, nullptr, states);
+  }
+  // To the gradients of a call's final states, that of one direction's output.
+  void add_output(void* states_of_call, int direction, ConstRows gradient) {
+    if (gradient.data == nullptr) return;
+    const Rows to{shift(states_of_call, (first_of_top() + direction) * n * h), h};
+    glue.merge_rows(Merge::kSum, to, to, gradient, header.live, h);
   }
 };
 

@@ -11,13 +11,6 @@ struct StackPlan::ForwardPass : Pass {
 
   void run() {
     read_lengths();
-    const DropoutArgs& drop = args.dropout;
-    const auto masks = [&](double rate, auto supplied) {
-      return training && (rate > 0 || !supplied.empty());
-    };
-    header.input_masks = masks(config.dropout, drop.input_masks);
-    header.recurrent_masks = masks(config.recurrent_dropout, drop.recurrent_masks);
-    header.layer_masks = top > 0 && masks(config.layer_dropout, drop.layer_masks);
     header.has_h0 = header.has_c0 = false;
     if (training || header.ragged) keep_states();
     if (training) make_masks();
@@ -25,11 +18,11 @@ struct StackPlan::ForwardPass : Pass {
       const std::int64_t in = config.input_size;
       glue.copy_rows({at(layout.x), in}, {args.x.data, in, flat()}, flat_rows(), in);
     }
-    for (std::int64_t l = 0; l <= top; ++l) {
+    for (std::int64_t l = 0; l <= top; l += layers_a_call) {
       if (l > 0) make_input(l);
-      for (int d = 0; d < directions; ++d) run_layer(l, d);
+      for (int d = 0; d < directions; d += static_cast<int>(directions_a_call)) run_layer(l, d);
     }
-    if (last_only || header.ragged || plan.reduces()) write_outputs();
+    if (!writes_theirs()) write_outputs();
   }
 
  private:
@@ -69,9 +62,7 @@ struct StackPlan::ForwardPass : Pass {
   void keep_states() {
     const auto keep = [&](bool& has, const Pieces& to, const ConstTensorView& from) {
       has = !from.absent();
-      for (std::int64_t i = 0; has && i < config.num_layers * directions; ++i) {
-        glue.copy_rows({at(to, i), h}, {shift(from.data, i * n * h), h, rows()}, n, h);
-      }
+      if (has) copy_states(at(to), nullptr, from.data, rows(), config.num_layers * directions);
     };
     keep(header.has_h0, layout.h0, args.h0);
     keep(header.has_c0, layout.c0, args.c0);
@@ -108,16 +99,16 @@ struct StackPlan::ForwardPass : Pass {
                       draw(kind, rate, l, d, g), n, width);
           }
         };
-        if (header.input_masks) {
+        if (input_masks) {
           per_group(kInput, config.dropout, drop.input_masks, at(layout.input_mask, i),
                     layer_input_size(config, l));
         }
-        if (header.recurrent_masks) {
+        if (recurrent_masks) {
           per_group(kRecurrent, config.recurrent_dropout, drop.recurrent_masks, at(layout.recurrent_mask, i),
                     h);
         }
       }
-      if (header.layer_masks && l < top) make_layer_mask(l);
+      if (layer_masks && l < top) make_layer_mask(l);
     }
   }
   void make_layer_mask(std::int64_t l) {
@@ -137,36 +128,38 @@ struct StackPlan::ForwardPass : Pass {
       call.h0 = state(args.h0.data, l, d);
       call.c0 = state(args.c0.data, l, d);
     }
+    const std::int64_t last = l + layers_a_call - 1;
+    const bool joined = plan.joins_ != Joins::kNothing;
     const bool wants_y =
-        training || l < top || (!last_only && part(args.y, args.y_reverse, d).data != nullptr);
+        training || joined || l < top || (!last_only && part(args.y, args.y_reverse, d).data != nullptr);
     if (!wants_y) call.y = {};
     // Sorted rows, and the last layer's final state where that is an output, go by way of our memory.
     void *const h_n = call.h_n, *const c_n = call.c_n;
-    if (last_only && l == top) {
-      call.h_n = at(layout.last, d);
+    if (last_only && last == top) {
+      call.h_n = shift(at(layout.last), d * n * h);
     } else if (header.ragged && h_n != nullptr) {
       call.h_n = work_at(layout.h);
     }
     if (header.ragged && c_n != nullptr) call.c_n = work_at(layout.c);
     if (header.ragged) {  // rows without a step keep their initial state
-      if (call.h_n != nullptr) glue.copy_rows({call.h_n, h}, {call.h0, h}, n, h);
-      if (call.c_n != nullptr) glue.copy_rows({call.c_n, h}, {call.c0, h}, n, h);
+      if (call.h_n != nullptr) copy_states(call.h_n, nullptr, call.h0, nullptr, states);
+      if (call.c_n != nullptr) copy_states(call.c_n, nullptr, call.c0, nullptr, states);
     }
     if (header.live > 0) glue.forward(call);
-    if (h_n != nullptr && h_n != call.h_n) glue.copy_rows({h_n, h, rows()}, {call.h_n, h}, n, h);
-    if (c_n != nullptr && c_n != call.c_n) glue.copy_rows({c_n, h, rows()}, {call.c_n, h}, n, h);
+    if (h_n != nullptr && h_n != call.h_n) copy_states(h_n, rows(), call.h_n, nullptr, states);
+    if (c_n != nullptr && c_n != call.c_n) copy_states(c_n, rows(), call.c_n, nullptr, states);
   }
 
   // What layer l reads, from what layer l - 1 wrote.
   void make_input(std::int64_t l) {
-    if (!plan.reduces() && !header.layer_masks) return;
+    if (!plan.reduces() && !layer_masks) return;
     const Rows to{at(layout.input, l - 1), out};
     ConstRows from = y(l - 1, 0, args);
     if (plan.reduces()) {
       glue.merge_rows(config.merge, to, from, y(l - 1, 1, args), flat_rows(), h);
       from = to;
     }
-    if (header.layer_masks) apply_layer_mask(l - 1, to, from);
+    if (layer_masks) apply_layer_mask(l - 1, to, from);
   }
 
   // The last layer's outputs, where it has not written them itself.

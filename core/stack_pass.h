@@ -10,7 +10,6 @@ struct PassHeader {
   std::int64_t live;  // rows with at least one step
   bool ragged;
   bool has_h0, has_c0;
-  bool input_masks, recurrent_masks, layer_masks;
 };
 
 struct StackPlan::Pass {
@@ -27,9 +26,15 @@ struct StackPlan::Pass {
         out(layer_input_size(config, 1)),
         top(config.num_layers - 1),
         directions(num_directions(config)),
+        layers_a_call(stack.layers_a_call()),
+        directions_a_call(stack.directions_a_call()),
+        states(stack.states_a_call()),
         element(element_bytes(config.dtype)),
         training(tape != nullptr),
         last_only(config.outputs == Outputs::kLast),
+        input_masks(training && config.dropout > 0),
+        recurrent_masks(training && config.recurrent_dropout > 0),
+        layer_masks(training && top > 0 && config.layer_dropout > 0),
         layout(training ? stack.training_ : stack.inference_),
         kept(training ? tape : workspace),
         work(workspace),
@@ -47,8 +52,10 @@ struct StackPlan::Pass {
   const std::int64_t out;  // what a layer hands to the next: H, or D*H side by side
   const std::int64_t top;  // the last layer
   const int directions;
+  const std::int64_t layers_a_call, directions_a_call, states;  // states: of a call
   const std::int64_t element;  // bytes of one
   const bool training, last_only;
+  const bool input_masks, recurrent_masks, layer_masks;
   const MemoryLayout& layout;
   std::byte *const kept, *const work, *const host;
   PassHeader& header;
@@ -70,10 +77,18 @@ struct StackPlan::Pass {
     return data == nullptr ? nullptr : reinterpret_cast<Byte*>(data) + elements * element;
   }
   std::int64_t pair(std::int64_t layer, int direction) const { return layer * directions + direction; }
-  // One of the L*D states of a caller's [L*D, N, H].
+  // One of the L*D states of [L*D, N, H].
   template <class P>
   P* state(P* all, std::int64_t layer, int direction) const {
     return shift(all, pair(layer, direction) * n * h);
+  }
+
+  // Such states from one place to another, those of `count` of the L*D; from null: zeros.
+  void copy_states(void* to, const std::int64_t* to_row, const void* from, const std::int64_t* from_row,
+                   std::int64_t count) const {
+    for (std::int64_t i = 0; i < count; ++i) {
+      glue.copy_rows({shift(to, i * n * h), h, to_row}, {shift(from, i * n * h), h, from_row}, n, h);
+    }
   }
 
   // The same two where glue finds them; null: not ragged, all in order.
@@ -99,19 +114,35 @@ struct StackPlan::Pass {
   }
   // How many such parts there are.
   int parts() const { return plan.reduces() ? 1 : directions; }
+  // Whether a call writes both directions side by side.
+  bool side_by_side() const { return directions_a_call == 2; }
+  // Whether the caller's y can be what the last layer writes.
+  bool writes_theirs() const {
+    const bool apart = side_by_side() && config.merge == Merge::kNone;
+    return !header.ragged && !last_only && !plan.reduces() && !apart;
+  }
 
   // What a direction of a layer writes, [P, H]: where the caller wants it if it can be written there at once.
   Rows y(std::int64_t layer, int direction, const ForwardArgs& args) const {
-    if (layer == top && !header.ragged && !last_only && !plan.reduces()) {
+    if (layer == top && writes_theirs()) {
       if (const Rows theirs = part(args.y, args.y_reverse, direction); theirs.data != nullptr) return theirs;
     }
-    if (plan.reduces()) return {shift(at(layout.y, layer), direction * flat_rows() * h), h};
-    return {shift(at(layout.y, layer), direction * h), directions * h};
+    return directions_of(at(layout.y, layer), direction, plan.reduces());
+  }
+  // One direction of memory for [P, D*H]: side by side, or one after the other.
+  Rows directions_of(std::byte* memory, int direction, bool apart) const {
+    if (apart && !side_by_side()) return {shift(memory, direction * flat_rows() * h), h};
+    return {shift(memory, direction * h), directions * h};
   }
   // The outputs to merge or hand out: every step of the last layer, or its final state.
   Rows outputs(int direction, const ForwardArgs& args) const {
-    return last_only ? Rows{at(layout.last, direction), h} : y(top, direction, args);
+    return last_only ? last_state(direction) : y(top, direction, args);
   }
+  Rows last_state(int direction) const {
+    return {shift(at(layout.last), (first_of_top() + direction) * n * h), h};
+  }
+  // The last layer's first state among those of a call.
+  std::int64_t first_of_top() const { return states - directions_a_call; }
   std::int64_t output_rows() const { return last_only ? header.live : flat_rows(); }
 
   LayerCall layer_call(std::int64_t layer, int direction, const ForwardArgs& args) const {
@@ -119,27 +150,28 @@ struct StackPlan::Pass {
     LayerCall call{weights,
                    {layer, config.direction == Direction::kReverse || direction == 1},
                    sequence(),
+                   n * h,
                    input(layer, args),
-                   y(layer, direction, args),
+                   y(layer + layers_a_call - 1, direction, args),
                    nullptr,
                    nullptr,
                    {},
                    nullptr,
                    work_at(layout.layer)};
-    if (header.has_h0) call.h0 = at(layout.h0, i);
-    if (header.has_c0) call.c0 = at(layout.c0, i);
-    if (training) call.saved = at(layout.saved, i);
+    if (header.has_h0) call.h0 = state(at(layout.h0), layer, direction);
+    if (header.has_c0) call.c0 = state(at(layout.c0), layer, direction);
+    if (training) call.saved = at(layout.saved, i / states);
     call.masks.groups = groups();
     call.masks.group_rows = n;
-    if (header.input_masks) call.masks.input = at(layout.input_mask, i);
-    if (header.recurrent_masks) call.masks.recurrent = at(layout.recurrent_mask, i);
+    if (input_masks) call.masks.input = at(layout.input_mask, i);
+    if (recurrent_masks) call.masks.recurrent = at(layout.recurrent_mask, i);
     return call;
   }
   int groups() const { return config.gate_masks == GateMasks::kPerGate ? num_gates(config.cell) : 1; }
   // What a layer reads, [P, in].
   ConstRows input(std::int64_t layer, const ForwardArgs& args) const {
     if (layer == 0) return {header.ragged ? at(layout.x) : args.x.data, config.input_size};
-    if (plan.reduces() || header.layer_masks) return {at(layout.input, layer - 1), out};
+    if (plan.reduces() || layer_masks) return {at(layout.input, layer - 1), out};
     return {at(layout.y, layer - 1), out};
   }
 
@@ -160,9 +192,9 @@ struct StackPlan::Pass {
   R step(R rows, const Sequence& seq, std::int64_t s) const {
     return {shift(rows.data, seq.start(s) * rows.ld), seq.row_stride * rows.ld, rows.index};
   }
-  // Packed rows to a caller's [T, N, width] or [N, T, width], whose padded steps become zeros.
+  // Flat rows to a caller's [T, N, width] or [N, T, width], whose padded steps become zeros.
   void scatter(Rows to, ConstRows from, std::int64_t width) const {
-    glue.copy_rows(to, {}, t * n, width);
+    if (header.ragged) glue.copy_rows(to, {}, t * n, width);
     to.index = flat();
     glue.copy_rows(to, from, flat_rows(), width);
   }

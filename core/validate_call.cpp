@@ -161,18 +161,27 @@ void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const D
   const Size width{"W", layer_input_size(c, 1)};
   const bool once = c.layer_masks == LayerMasks::kPerSequence;
   using Masks = std::span<const ConstTensorView>;
-  const auto each = [&](const char* name, Masks masks, std::int64_t count, auto&& form_of) {
+  struct Rate {
+    const char* name;
+    double value;
+  };
+  const auto each = [&](const char* name, Masks masks, Rate rate, std::int64_t count, auto&& form_of) {
+    const bool announced = masks.empty() || rate.value > 0;
+    call.expect(announced, name, " has ", masks.size(), " views, expected none since RnnConfig's ", rate.name,
+                " is 0");
     const bool right = masks.empty() || std::ssize(masks) == count;
     call.expect(right, name, " has ", masks.size(), " views, expected none or ", count);
     for (std::int64_t i = 0; const ConstTensorView& mask : masks) call.check({name, mask}, form_of(i++));
   };
-  each("dropout.input_masks", drop.input_masks, pairs, [&](std::int64_t i) {
+  each("dropout.input_masks", drop.input_masks, {"dropout", c.dropout}, pairs, [&](std::int64_t i) {
     return Form{{groups, rows, {"in", layer_input_size(c, i / num_directions(c))}}};
   });
-  each("dropout.recurrent_masks", drop.recurrent_masks, pairs, [&](std::int64_t) {
+  each("dropout.recurrent_masks", drop.recurrent_masks, {"recurrent_dropout", c.recurrent_dropout}, pairs,
+       [&](std::int64_t) {
     return Form{{groups, rows, {"H", c.hidden_size}}};
   });
-  each("dropout.layer_masks", drop.layer_masks, c.num_layers - 1, [&](std::int64_t) {
+  each("dropout.layer_masks", drop.layer_masks, {"layer_dropout", c.layer_dropout}, c.num_layers - 1,
+       [&](std::int64_t) {
     return once ? Form{{rows, width}} : call.sequence(width);
   });
 }

@@ -30,7 +30,7 @@ struct CopyRows {
   DeviceRows<T> to;
   DeviceRows<const T> from;
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t column) const {
-    to(row, column) = from.data == nullptr ? T(0) : from(row, column);
+    to(row, column) = from.data == nullptr ? T(0.0F) : from(row, column);
   }
 };
 
@@ -40,8 +40,9 @@ struct MergeRows {
   DeviceRows<T> to;
   DeviceRows<const T> a, b;
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t column) const {
-    const T p = a(row, column), q = b.data == nullptr ? T(0) : b(row, column);
-    to(row, column) = how == Merge::kMul ? p * q : (p + q) * (how == Merge::kAve ? T(0.5) : T(1));
+    using W = Wide<T>;
+    const W p = W(a(row, column)), q = b.data == nullptr ? W(0) : W(b(row, column));
+    to(row, column) = T(how == Merge::kMul ? p * q : (p + q) * (how == Merge::kAve ? W(0.5) : W(1)));
   }
 };
 
@@ -56,7 +57,7 @@ struct DrawMask {
     const auto bits = draw.bits(row, block);
     for (std::int64_t j = 0; j < 4 && block * 4 + j < width; ++j) {
       const double uniform = unit_uniform(bits[static_cast<std::size_t>(j)]);
-      to(row, block * 4 + j) = uniform < draw.rate ? T(0) : keep;
+      to(row, block * 4 + j) = uniform < draw.rate ? T(0.0F) : keep;
     }
   }
 };
@@ -77,7 +78,7 @@ class Glue : public LayerBackend {
     runtime_.for_each(count, width, MergeRows<T>{how, rows_of<T>(to), rows_of<T>(a), rows_of<T>(b)});
   }
   void draw_mask(Rows to, const MaskDraw& draw, std::int64_t count, std::int64_t width) override {
-    const T keep = draw.rate < 1 ? static_cast<T>(1 / (1 - draw.rate)) : T(0);
+    const T keep = draw.rate < 1 ? static_cast<T>(1 / (1 - draw.rate)) : T(0.0F);
     runtime_.for_each(count, (width + 3) / 4, DrawMask<T>{rows_of<T>(to), draw, width, keep});
   }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 // Before functions that run on either side.
 #if defined(__CUDACC__)
@@ -13,6 +14,10 @@
 #endif
 
 namespace rondo::cuda {
+
+// What elements are computed in: floats where they have 16 bits, else themselves.
+template <class T>
+using Wide = std::conditional_t<sizeof(T) == 2, float, T>;
 
 // C [m, n] = op(A) op(B) + (accumulate ? C : 0), row-major. op(A) is [m, k], op(B) is [k, n].
 template <class T>
@@ -37,6 +42,7 @@ struct Gemm {
 //   template <class F> void for_each(std::int64_t rows, std::int64_t width, const F& f);
 //                                                  f(row, column) for each, in any order and at once; F is plain
 //                                                  data with a RONDO_CELL_FN void operator()(row, column) const
+//   std::unique_ptr<CudnnRnn> make_cudnn_rnn(const CudnnNetwork&);   cuda/cudnn_rnn.h; CudnnRefusal
 //   void send(void* to, const void* from_host, std::size_t bytes);   the source may change once it returns
 
 }  // namespace rondo::cuda

@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "core/gate_order.h"
 #include "cuda/backward_steps-inl.h"
@@ -21,8 +22,10 @@ namespace rondo::cuda {
 template <class T, class Runtime>
 class StepLayers final : public Glue<T, Runtime> {
  public:
-  StepLayers(const Request& request, Runtime& runtime)
+  // why: what is told of the choice of this path.
+  StepLayers(const Request& request, Runtime& runtime, std::string why = "")
       : Glue<T, Runtime>(runtime),
+        why_(std::move(why)),
         config_(request.config),
         phase_(request.phase),
         max_t_(request.max_t),
@@ -45,7 +48,9 @@ class StepLayers final : public Glue<T, Runtime> {
   }
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
-  std::string path() const override { return "a product and a pointwise kernel a step"; }
+  std::string path() const override {
+    return "a product and a pointwise kernel a step" + (why_.empty() ? "" : ": " + why_);
+  }
 
  private:
   using Glue<T, Runtime>::runtime_;
@@ -121,6 +126,7 @@ class StepLayers final : public Glue<T, Runtime> {
   void input_gradient(const LayerBackward& call, const Memory& m, const DeviceSequence& seq,
                       const T* da) const;
 
+  std::string why_;
   RnnConfig config_;
   Phase phase_;
   std::int64_t max_t_;

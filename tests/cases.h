@@ -196,6 +196,8 @@ inline Problem problem_of(const Case& c, const CellChoice& cell, DType dtype) {
   p.initial_state = c.initial_state;
   p.input_masks = p.recurrent_masks = c.masks;
   p.layer_masks = c.masks && c.layers > 1;
+  // Announces them; their factors are those of the problem.
+  if (c.masks) p.config.dropout = p.config.recurrent_dropout = p.config.layer_dropout = 0.3;
   p.one_element_off = c.one_element_off;
   p.x_scale = c.x_scale;
   p.few_bits = c.x_scale > 1;

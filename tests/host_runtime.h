@@ -8,6 +8,7 @@
 
 #include "cuda/runtime.h"
 #include "fake_gpu.h"
+#include "host_cudnn.h"
 
 namespace rondo::testing {
 
@@ -52,6 +53,11 @@ class HostRuntime {
     const auto open = memory_.open(to);
     if (bytes > 0) std::memcpy(to, from_host, bytes);
   }
+
+  std::unique_ptr<cuda::CudnnRnn> make_cudnn_rnn(const cuda::CudnnNetwork& network) {
+    return make_host_cudnn(memory_, cudnn, network);
+  }
+  HostCudnnRules cudnn;
 
   std::int64_t products = 0, launches = 0;
 

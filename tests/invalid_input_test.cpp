@@ -278,6 +278,10 @@ TEST(InvalidForward, SuppliedMasks) {
   with({inner, wrong}, &DropoutArgs::recurrent_masks, {"forward", "recurrent_masks", "[1, 2, 7]", "H=4"});
   with({inner, inner}, &DropoutArgs::layer_masks, {"forward", "layer_masks has 2", "1"});
   with({inner}, &DropoutArgs::layer_masks, {"forward", "layer_masks", "[1, 2, 4]", "T=5"});
+  config.dropout = config.recurrent_dropout = config.layer_dropout = 0;
+  with({input, inner}, &DropoutArgs::input_masks, {"input_masks has 2", "none", "dropout is 0"});
+  with({inner, inner}, &DropoutArgs::recurrent_masks, {"recurrent_masks", "none", "recurrent_dropout is 0"});
+  with({inner}, &DropoutArgs::layer_masks, {"layer_masks", "none", "layer_dropout is 0"});
 }
 
 TEST(InvalidBackward, ShapesTypesAndStrides) {

@@ -21,7 +21,7 @@ inline RnnConfig random_config(RandomFill& r, DType dtype) {
   c.outputs = static_cast<Outputs>(r.integer(0, 1));
   c.gate_masks = static_cast<GateMasks>(r.integer(0, 1));
   c.layer_masks = static_cast<LayerMasks>(r.integer(0, 1));
-  const auto sometimes = [&](double rate) { return r.integer(0, 3) == 0 ? rate : 0; };
+  const auto sometimes = [&](double rate) { return r.coin() ? rate : 0; };
   c.dropout = sometimes(0.25);
   c.recurrent_dropout = sometimes(0.5);
   c.layer_dropout = c.num_layers > 1 ? sometimes(0.75) : 0;
@@ -51,10 +51,9 @@ inline Problem random_call(RandomFill& r, const RnnConfig& config) {
   }
   p.lengths_i64 = r.coin();
   p.initial_state = r.coin();
-  // A supplied mask does not need its rate, and replaces the drawn one where there is a rate.
-  p.input_masks = config.dropout > 0 || r.coin();
-  p.recurrent_masks = config.recurrent_dropout > 0 || r.coin();
-  p.layer_masks = config.num_layers > 1 && (config.layer_dropout > 0 || r.coin());
+  p.input_masks = config.dropout > 0;
+  p.recurrent_masks = config.recurrent_dropout > 0;
+  p.layer_masks = config.layer_dropout > 0;
   p.one_element_off = r.coin();
   p.spare_t = r.integer(0, 3);
   p.spare_n = r.integer(0, 3);

@@ -41,8 +41,8 @@ class RONDO_API Tape {
 };
 
 // Dropout in a training pass. Masks are drawn by Philox 4x32-10 from (seed, offset): give every
-// batch a new offset. A mask that is supplied holds factors (0 or 1 / (1 - rate)), replaces the drawn
-// one, and needs its rate above 0 only when drawn. Gm is G under GateMasks::kPerGate, else 1.
+// batch a new offset. A mask that is supplied holds factors (0 or 1 / (1 - rate)) and replaces the drawn
+// one; its rate in RnnConfig has to be above 0, and is not read. Gm is G under GateMasks::kPerGate, else 1.
 struct DropoutArgs {
   std::uint64_t seed = 0;
   std::uint64_t offset = 0;

@@ -1,0 +1,298 @@
+// A stack, or its layers one by one, by cuDNN: the path for what cuDNN has.
+//
+// An algorithm that keeps weights on the chip runs passes that suit it (cuda/choose_path.h). Beside it stand the
+// standard algorithm, for batches that do not, and the standard algorithm on packed rows, for different lengths.
+// Which one runs a pass follows from its rows alone, so that backward takes the one that forward took.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/arena.h"
+#include "cuda/choose_path.h"
+#include "cuda/cudnn_weights-inl.h"
+#include "cuda/glue-inl.h"
+#include "rondo/error.h"
+
+namespace rondo::cuda {
+
+template <class T, class Runtime>
+class CudnnLayers final : public Glue<T, Runtime> {
+ public:
+  // CudnnRefusal where cuDNN does not run it.
+  CudnnLayers(const Request& request, const Path& path, const DeviceTraits& device, Runtime& runtime)
+      : Glue<T, Runtime>(runtime),
+        config_(request.config),
+        phase_(request.phase),
+        max_t_(request.max_t),
+        max_n_(request.max_n),
+        path_(path),
+        device_(device) {
+    std::int64_t offset = 0;
+    for (std::int64_t l = 0; l < config_.num_layers; l += layers_a_call()) add_call(l, offset);
+    if (*path_.cudnn != CudnnAlgorithm::kStandard) try_out();
+  }
+  Joins joins() const override { return path_.joins; }
+  std::size_t saved_bytes(std::int64_t) const override { return room_.reserve + kAlignment; }
+  std::size_t workspace_bytes(std::int64_t flat_rows, std::int64_t n) const override {
+    Arena arena(nullptr);
+    memory(arena, flat_rows, n);
+    return arena.used();
+  }
+  std::unique_ptr<Packed> pack(const void* parameters) const override {
+    return std::make_unique<CudnnWeights<T, Runtime>>(config_, phase_, maps_, parameters, runtime_);
+  }
+  void forward(const LayerForward& call) override;
+  void backward(const LayerBackward& call) override;
+  std::string path() const override {
+    return "cuDNN " + to_string(*path_.cudnn) + ": " + path_.reason;
+  }
+
+ private:
+  using Glue<T, Runtime>::runtime_;
+  using Weights = CudnnWeights<T, Runtime>;
+  static constexpr std::size_t kAlignment = 256;
+
+  // How one call is computed on rows of one kind.
+  struct Engine {
+    CudnnNetwork network;
+    std::unique_ptr<CudnnRnn> rnn;
+    std::size_t map = 0;  // among maps_
+  };
+  struct Call {
+    Engine chosen, standard, ragged;  // without `rnn` where the others do
+  };
+  struct Memory {
+    T *h0, *c0, *h_n, *c_n;      // [S, n, H]: states that do not lie as cuDNN wants them
+    T *dh_n, *dc_n, *dh0, *dc0;  // of training
+    T* dy;                       // [P, D*H]: zeros
+    std::byte* dweights;
+    std::byte* workspace;
+  };
+
+  std::int64_t layers_a_call() const { return path_.joins == Joins::kStack ? config_.num_layers : 1; }
+  std::int64_t states() const { return layers_a_call() * num_directions(config_); }
+  bool lstm() const { return config_.cell == Cell::kLstm; }
+  bool training() const { return phase_ == Phase::kTraining; }
+
+  // Of the call that starts with a layer, whose parameters start at `offset`, which goes on to the next.
+  void add_call(std::int64_t layer, std::int64_t& offset) {
+    Call& call = calls_.emplace_back();
+    call.chosen = engine(layer, *path_.cudnn, false, offset);
+    if (*path_.cudnn != CudnnAlgorithm::kStandard) {
+      call.standard = engine(layer, CudnnAlgorithm::kStandard, false, offset);
+    }
+    call.ragged = engine(layer, CudnnAlgorithm::kStandard, true, offset);
+    offset = maps_[call.chosen.map].end();
+  }
+  Engine engine(std::int64_t layer, CudnnAlgorithm algorithm, bool ragged, std::int64_t offset) {
+    Engine e{cudnn_network(config_, path_.joins, algorithm, layer), nullptr};
+    e.network.ragged = ragged;
+    e.rnn = runtime_.make_cudnn_rnn(e.network);
+    std::vector<std::int64_t> offsets;
+    Sequence longest{max_t_, max_n_, max_n_, 1, nullptr};
+    for (std::int64_t s = 0; ragged && s <= max_t_; ++s) offsets.push_back(s * max_n_);
+    if (ragged) longest.offsets = offsets.data();
+    for (const bool trains : {false, true}) {
+      if (max_n_ == 0 || (trains && !training())) continue;
+      const CudnnSizes sizes = e.rnn->sizes(longest, trains);
+      room_.workspace = std::max(room_.workspace, sizes.workspace);
+      room_.reserve = std::max(room_.reserve, sizes.reserve);
+    }
+    WeightMap map(config_, *e.rnn, layer, layers_a_call(), offset);
+    dweights_bytes_ = std::max(dweights_bytes_, map.bytes());
+    e.map = static_cast<std::size_t>(std::find(maps_.begin(), maps_.end(), map) - maps_.begin());
+    if (e.map == maps_.size()) maps_.push_back(std::move(map));
+    return e;
+  }
+
+  const Call& call_of(const LayerCall& call) const {
+    return calls_[static_cast<std::size_t>(call.id.layer / layers_a_call())];
+  }
+  // Which engine runs a pass: the same for its forward and its backward.
+  const Engine& engine_of(const LayerCall& call) const {
+    const Call& c = call_of(call);
+    const bool trains = call.saved != nullptr;
+    if (call.sequence.offsets != nullptr) return c.ragged;
+    if (c.standard.rnn == nullptr) return c.chosen;
+    if (!suits(c.chosen.network, device_, trains, call.sequence.n)) return c.standard;
+    try {
+      c.chosen.rnn->sizes(call.sequence, trains);
+    } catch (const CudnnRefusal&) {
+      return c.standard;
+    }
+    return c.chosen;
+  }
+  void try_out();
+
+  Memory memory(Arena& arena, std::int64_t flat_rows, std::int64_t n) const {
+    Memory m{};
+    const std::int64_t state = states() * n * config_.hidden_size;
+    for (T** one : {&m.h0, &m.h_n}) *one = arena.take<T>(state);
+    if (lstm()) {
+      for (T** one : {&m.c0, &m.c_n}) *one = arena.take<T>(state);
+    }
+    if (training()) {
+      for (T** one : {&m.dh_n, &m.dc_n, &m.dh0, &m.dc0}) *one = arena.take<T>(state);
+      m.dy = arena.take<T>(flat_rows * num_directions(config_) * config_.hidden_size);
+      m.dweights = take_aligned(arena, dweights_bytes_);
+    }
+    m.workspace = take_aligned(arena, room_.workspace);
+    return m;
+  }
+  static std::byte* take_aligned(Arena& arena, std::size_t bytes) {
+    return aligned(arena.take<std::byte>(static_cast<std::int64_t>(bytes + kAlignment)));
+  }
+  static std::byte* aligned(std::byte* at) {
+    const auto address = reinterpret_cast<std::uintptr_t>(at);
+    return at + (kAlignment - address % kAlignment) % kAlignment;
+  }
+
+  // States between a call's memory, [S, n, H] with state_stride, and dense ones of ours.
+  bool dense(const LayerCall& call) const {
+    return call.state_stride == call.sequence.n * config_.hidden_size || states() == 1;
+  }
+  void copy_states(const LayerCall& call, void* to, std::int64_t to_stride, const void* from,
+                   std::int64_t from_stride) {
+    const std::int64_t h = config_.hidden_size;
+    for (std::int64_t i = 0; i < states(); ++i) {
+      this->copy_rows({static_cast<T*>(to) + i * to_stride, h},
+                      {static_cast<const T*>(from) + i * from_stride, h}, call.sequence.n, h);
+    }
+  }
+  // What cuDNN reads in place of `from`: itself where it is dense and nothing is written over it.
+  const void* input_states(const LayerCall& call, const void* from, const void* written, T* room) {
+    if (from == nullptr || (dense(call) && from != written)) return from;
+    copy_states(call, room, call.sequence.n * config_.hidden_size, from, call.state_stride);
+    return room;
+  }
+  void* output_states(const LayerCall& call, void* to, T* room) const {
+    return to == nullptr || dense(call) ? to : room;
+  }
+  void fetch_states(const LayerCall& call, void* to, const void* from) {
+    if (to != from) copy_states(call, to, call.state_stride, from, call.sequence.n * config_.hidden_size);
+  }
+  template <class Element>
+  void fill_zeros(Element* to, std::int64_t count) {
+    runtime_.for_each(1, count, FillZeros<Element>{to});
+  }
+  CudnnPass pass(const LayerCall& call, const Engine& engine, const Memory& m) const {
+    return {.sequence = call.sequence,
+            .weights = static_cast<const Weights&>(call.weights).space(engine.map),
+            .x = call.x.data,
+            .y = call.y.data,
+            .h0 = call.h0,
+            .c0 = call.c0,
+            .workspace = m.workspace,
+            .reserve = call.saved == nullptr ? nullptr : aligned(call.saved),
+            .room = room_};
+  }
+
+  RnnConfig config_;
+  Phase phase_;
+  std::int64_t max_t_, max_n_;
+  Path path_;
+  DeviceTraits device_;
+  CudnnSizes room_;  // enough for every call
+  std::size_t dweights_bytes_ = 0;
+  std::vector<WeightMap> maps_;
+  std::vector<Call> calls_;
+};
+
+template <class T, class Runtime>
+void CudnnLayers<T, Runtime>::forward(const LayerForward& call) {
+  Arena arena(call.workspace);
+  const Memory m = memory(arena, max_t_ * max_n_, max_n_);
+  const Engine& engine = engine_of(call);
+  CudnnForward f{pass(call, engine, m), output_states(call, call.h_n, m.h_n),
+                 output_states(call, call.c_n, m.c_n)};
+  f.h0 = input_states(call, call.h0, call.h_n, m.h0);
+  f.c0 = input_states(call, call.c0, call.c_n, m.c0);
+  engine.rnn->forward(f);
+  fetch_states(call, call.h_n, f.h_n);
+  fetch_states(call, call.c_n, f.c_n);
+}
+
+template <class T, class Runtime>
+void CudnnLayers<T, Runtime>::backward(const LayerBackward& call) {
+  Arena arena(call.workspace);
+  const Memory m = memory(arena, max_t_ * max_n_, max_n_);
+  const Engine& engine = engine_of(call);
+  CudnnBackward b{pass(call, engine, m),
+                  call.dy.data,
+                  input_states(call, call.dh_n, call.dh0, m.dh_n),
+                  input_states(call, call.dc_n, call.dc0, m.dc_n),
+                  call.dx.data,
+                  output_states(call, call.dh0, m.dh0),
+                  output_states(call, call.dc0, m.dc0),
+                  call.dparameters == nullptr ? nullptr : m.dweights};
+  b.h0 = input_states(call, call.h0, nullptr, m.h0);
+  b.c0 = input_states(call, call.c0, nullptr, m.c0);
+  if (b.dy == nullptr) {
+    fill_zeros(m.dy, call.sequence.total() * num_directions(config_) * config_.hidden_size);
+    b.dy = m.dy;
+  }
+  const WeightMap& map = maps_[engine.map];
+  if (b.dweights != nullptr) {
+    fill_zeros(reinterpret_cast<float*>(m.dweights), static_cast<std::int64_t>(map.bytes() / sizeof(float)));
+  }
+  engine.rnn->backward(b);
+  fetch_states(call, call.dh0, b.dh0);
+  fetch_states(call, call.dc0, b.dc0);
+  if (b.dweights == nullptr) return;
+  for (const WeightMap::Run& run : map.runs()) {
+    runtime_.for_each(1, run.count,
+                      MoveRun<T, true>{static_cast<T*>(call.dparameters) + run.parameter,
+                                       reinterpret_cast<const T*>(m.dweights + run.place)});
+  }
+}
+
+// Runs each call once on zeros, for the few steps that show whether cuDNN runs it at all: some refusals come
+// with the pass. A DeviceError of a pass is a refusal; a device that is lost reports it again at the next call.
+template <class T, class Runtime>
+void CudnnLayers<T, Runtime>::try_out() {
+  if (max_n_ == 0) return;
+  struct Release {
+    Runtime& runtime;
+    void operator()(std::byte* memory) const { runtime.release(memory); }
+  };
+  const auto zeros = [&](std::int64_t bytes) {
+    std::unique_ptr<std::byte, Release> made(
+        static_cast<std::byte*>(runtime_.allocate(static_cast<std::size_t>(bytes) + 8)), {runtime_});
+    fill_zeros(reinterpret_cast<float*>(made.get()), bytes / 4 + 1);
+    return made;
+  };
+  const std::int64_t e = sizeof(T), t = std::min<std::int64_t>(max_t_, 2), flat = t * max_n_;
+  const std::int64_t out = num_directions(config_) * config_.hidden_size;
+  const std::int64_t wide = std::max(config_.input_size, layer_input_size(config_, 1));
+  const auto parameters = zeros(maps_.back().end() * e), x = zeros(flat * wide * e), y = zeros(flat * out * e);
+  const auto dx = zeros(flat * wide * e), saved = zeros(static_cast<std::int64_t>(saved_bytes(0)));
+  const auto workspace = zeros(static_cast<std::int64_t>(workspace_bytes(max_t_ * max_n_, max_n_)));
+  const std::unique_ptr<Packed> weights = pack(parameters.get());
+  for (std::int64_t l = 0; l < config_.num_layers; l += layers_a_call()) {
+    const std::int64_t in = layer_input_size(config_, l);
+    const LayerCall call{.weights = *weights,
+                         .id = {l, false},
+                         .sequence = {t, max_n_, max_n_, 1, nullptr},
+                         .state_stride = max_n_ * config_.hidden_size,
+                         .x = {x.get(), in},
+                         .y = {y.get(), out},
+                         .h0 = nullptr,
+                         .c0 = nullptr,
+                         .masks = {},
+                         .saved = training() ? saved.get() : nullptr,
+                         .workspace = workspace.get()};
+    try {
+      forward({call, nullptr, nullptr});
+      if (training()) {
+        backward({call, {}, nullptr, nullptr, {dx.get(), in}, false, nullptr, nullptr, parameters.get()});
+      }
+    } catch (const DeviceError& error) {
+      throw CudnnRefusal(error.what());
+    }
+  }
+}
+
+}  // namespace rondo::cuda

@@ -1,0 +1,303 @@
+// The CUDA backend's path by cuDNN without a GPU: its code on a runtime of the host, whose cuDNN is the
+// reference, against the reference; and how it falls back.
+#include "cuda/cudnn_layers-inl.h"
+
+#include <gtest/gtest.h>
+
+#include "cuda/make_layers-inl.h"
+#include "device_solve.h"
+#include "host_runtime.h"
+#include "network_fixture.h"
+#include "random_problems.h"
+
+namespace rondo::testing {
+namespace {
+
+using cuda::CudnnAlgorithm;
+
+constexpr cuda::DeviceTraits kTraits{.multiprocessors = 132, .shared_bytes = 228 << 10};
+
+struct CudnnGpu {
+  FakeMemory memory;
+  HostRuntime runtime{memory};
+  cuda::AskedPath asked;
+};
+
+template <class T>
+std::unique_ptr<LayerBackend> layers(CudnnGpu& gpu, const Request& request) {
+  return cuda::make_layers<T>(request, cuda::choose_path(request, kTraits, gpu.asked), kTraits, gpu.runtime);
+}
+
+// The one of this process, registered at the first use.
+CudnnGpu& gpu() {
+  static CudnnGpu* const made = [] {
+    auto* one = new CudnnGpu;
+    backends();
+    register_backend(std::make_unique<FakeGpu>(one->memory, [one](const Request& request) {
+      return request.config.dtype == DType::kF32 ? layers<float>(*one, request)
+                                                 : layers<double>(*one, request);
+    }));
+    return one;
+  }();
+  return *made;
+}
+
+// What runs a problem in training: "step", or passes of cuDNN.
+bool by_cudnn(const Problem& p) {
+  const Request request{p.config, Phase::kTraining, p.t + p.spare_t, p.n + p.spare_n, kFakeGpu};
+  return cuda::choose_path(request, kTraits, gpu().asked).candidates.front().cudnn.has_value();
+}
+
+template <class T>
+void check(Problem p, bool every_path, Measured& measured) {
+  p.device = kFakeGpu;
+  const Data data = draw_clear_of_kinks<T>(p);
+  SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
+               " seed " + std::to_string(p.seed));
+  const Truth<T> truth(p, data);
+  gpu().runtime.cudnn.passes.clear();
+  Data unmasked = data;
+  unmasked.call.input_masks = unmasked.call.recurrent_masks = unmasked.call.layer_masks = {};
+  Truth<T>(p, unmasked)
+      .compare_forward("inference", OnDevice<T>(p, data, Phase::kInference).infer(), measured);
+  for (Paths paths : every_path ? all_paths(p.config.cell) : std::vector<Paths>{Paths::kAll}) {
+    const auto upstream = select(data.upstream, paths);
+    const Solution<T> s = OnDevice<T>(p, data, Phase::kTraining).train(upstream);
+    if (paths == Paths::kAll) truth.compare_forward("training", s.results, measured);
+    truth.compare_backward(to_string(paths), s.gradients, upstream, measured);
+  }
+  const Solution<T> s = train_by_rnn<T>(p, data, data.upstream);
+  truth.compare_forward("Rnn", s.results, measured);
+  truth.compare_backward("Rnn", s.gradients, data.upstream, measured);
+}
+void check(const Problem& p, bool every_path, Measured& measured) {
+  if (p.config.dtype == DType::kF32) check<float>(p, every_path, measured);
+  if (p.config.dtype == DType::kF64) check<double>(p, every_path, measured);
+}
+
+std::string repeat(const std::string& name) {
+  const std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  return "repeat it with: RONDO_TEST_CASE=" + name + " cudnn_layers_test --gtest_filter='*" + test + "'";
+}
+
+class CudnnTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    gpu().runtime.cudnn = {};
+    gpu().asked = {};
+    before_ = gpu().memory.allocated();
+  }
+  void TearDown() override { EXPECT_EQ(gpu().memory.allocated(), before_) << "device memory was kept"; }
+
+ private:
+  std::size_t before_ = 0;
+};
+class CudnnLayersOf : public CudnnTest, public ::testing::WithParamInterface<NetworkKind> {};
+// cuDNN has no GRU with reset_before.
+std::vector<NetworkKind> cudnn_kinds() {
+  std::vector<NetworkKind> kinds = network_kinds();
+  std::erase_if(kinds, [](const NetworkKind& kind) {
+    const RnnConfig config = kind.config(1, 1);
+    return config.cell == Cell::kGru && config.gru_reset == GruReset::kBefore;
+  });
+  return kinds;
+}
+INSTANTIATE_TEST_SUITE_P(Each, CudnnLayersOf, ::testing::ValuesIn(cudnn_kinds()), kind_name);
+
+TEST_P(CudnnLayersOf, EveryCaseMatchesTheReference) {
+  Measured measured;
+  int problems = 0;
+  for (const Case& c : cases()) {
+    if (!selected(c.name)) continue;
+    SCOPED_TRACE(std::string(c.name) + " (" + c.reason + "); " + repeat(c.name));
+    const Problem p = problem_of(c, GetParam().cell, GetParam().dtype);
+    for (const auto algorithm : {CudnnAlgorithm::kStandard, CudnnAlgorithm::kPersistSmallH}) {
+      gpu().asked = {.any_cudnn = false, .algorithm = algorithm};
+      if (!by_cudnn(p)) continue;
+      ++problems;
+      check(p, true, measured);
+      const auto has_steps = [](std::int64_t length) { return length > 0; };
+      const bool computes =
+          p.n > 0 && (p.lengths.empty() || std::any_of(p.lengths.begin(), p.lengths.end(), has_steps));
+      EXPECT_TRUE(!computes || !gpu().runtime.cudnn.passes.empty()) << "cuDNN was not called";
+    }
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(problems, 0);
+  measured.print(kind_name({GetParam(), 0}));
+}
+
+class RandomCudnnLayers : public CudnnTest, public ::testing::WithParamInterface<DType> {};
+INSTANTIATE_TEST_SUITE_P(Seeded, RandomCudnnLayers, ::testing::Values(DType::kF32, DType::kF64),
+                         [](const auto& instance) { return rondo::to_string(instance.param); });
+
+TEST_P(RandomCudnnLayers, MatchTheReference) {
+  constexpr std::uint64_t kFirstSeed = 7000, kConfigurations = 200;
+  Measured measured;
+  int cudnn = 0;
+  for (std::uint64_t seed = kFirstSeed; seed < kFirstSeed + kConfigurations; ++seed) {
+    if (!selected(std::to_string(seed))) continue;
+    SCOPED_TRACE(repeat(std::to_string(seed)));
+    for (Problem p : random_problems(seed, GetParam(), 2)) {
+      // Masks for the inputs and the state are not cuDNN's.
+      p.config.dropout = p.config.recurrent_dropout = 0;
+      p.input_masks = p.recurrent_masks = false;
+      if (!by_cudnn(p)) continue;
+      ++cudnn;
+      check(p, false, measured);
+    }
+    if (HasFailure()) return;  // one configuration is enough to look at
+  }
+  EXPECT_GT(cudnn, 100);
+  std::printf("%d problems of seeds %d to %d\n", cudnn, static_cast<int>(kFirstSeed),
+              static_cast<int>(kFirstSeed + kConfigurations - 1));
+  measured.print(rondo::to_string(GetParam()));
+}
+
+// Passes of cuDNN in one forward and backward over n rows of six steps, planned for `planned` rows.
+struct Ran {
+  std::string path;
+  std::vector<std::string> passes;
+  Tensor y, h_n, dx, gradients;
+};
+Ran run(const RnnConfig& config, Device device, std::int64_t n, std::int64_t planned,
+        const std::vector<std::int32_t>& lengths = {}) {
+  Rnn rnn(config, device);
+  const std::int64_t t = 6;
+  const Tensor x = random_tensor(config.dtype, {t, n, config.input_size}, 60);
+  const Tensor dy = random_tensor(config.dtype, {t, n, output_size(config)}, 61);
+  const Tensor full(config.dtype, {t, planned, config.input_size});
+  Tape first;
+  rnn.forward(full, {.tape = &first});  // makes the plan
+  Tape tape;
+  ForwardOptions options;
+  if (!lengths.empty()) options.lengths = {lengths.data(), {n}};
+  options.dropout = {.seed = 5, .offset = 7};
+  options.tape = &tape;
+  gpu().runtime.cudnn.passes.clear();
+  ForwardResult out = rnn.forward(x, options);
+  BackwardResult back = rnn.backward(tape, {.dy = dy});
+  return {rnn.explain(), gpu().runtime.cudnn.passes, std::move(out.y), std::move(out.h_n),
+          std::move(back.dx), copy_of(rnn.gradients())};
+}
+using Passes = std::vector<std::string>;
+
+RnnConfig lstm(std::int64_t i, std::int64_t h, std::int64_t layers = 1) {
+  return NetworkKind{cell_choices()[2], DType::kF32}.config(i, h, layers);
+}
+
+TEST_F(CudnnTest, EachBatchTakesAnAlgorithmThatSuitsIt) {
+  ASSERT_EQ(lstm(1, 1).cell, Cell::kLstm);
+  const RnnConfig config = lstm(32, 160);
+  EXPECT_EQ(run(config, kFakeGpu, 16, 16).passes, (Passes{"forward persist-static", "backward persist-static"}));
+  EXPECT_EQ(run(config, kFakeGpu, 15, 16).passes, (Passes{"forward standard", "backward standard"}));
+  EXPECT_EQ(run(config, kFakeGpu, 16, 16, {6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 5}).passes,
+            (Passes{"forward standard ragged", "backward standard ragged"}));
+  EXPECT_EQ(run(lstm(5, 7, 3), kFakeGpu, 3, 3).passes, (Passes{"forward small-h", "backward small-h"}));
+}
+
+TEST_F(CudnnTest, LayersAreCalledOneByOneWhereSomethingStandsBetween) {
+  RnnConfig config = lstm(5, 200, 3);
+  const Passes once{"forward standard", "backward standard"};
+  const Passes thrice{"forward standard",  "forward standard",  "forward standard",
+                      "backward standard", "backward standard", "backward standard"};
+  EXPECT_EQ(run(config, kFakeGpu, 3, 3).passes, once);
+  config.direction = Direction::kBidirectional;
+  EXPECT_EQ(run(config, kFakeGpu, 3, 3).passes, once);
+  config.merge = Merge::kNone;
+  EXPECT_EQ(run(config, kFakeGpu, 3, 3).passes, once);
+  config.layer_dropout = 0.4;
+  EXPECT_EQ(run(config, kFakeGpu, 3, 3).passes, thrice);
+  config.layer_dropout = 0;
+  config.merge = Merge::kSum;
+  EXPECT_EQ(run(config, kFakeGpu, 3, 3).passes, thrice);
+}
+
+void expect_like_cpu(const RnnConfig& config, const Ran& got, const std::vector<std::int32_t>& lengths = {}) {
+  const Ran cpu = run(config, Device{}, got.y.shape()[1], got.y.shape()[1], lengths);
+  expect_near(got.y, cpu.y, config, "y");
+  expect_near(got.h_n, cpu.h_n, config, "h_n");
+  expect_near(got.dx, cpu.dx, config, "dx", true);
+  const std::vector<double> expected = values_of(cpu.gradients);
+  EXPECT_LE(largest_difference(values_of(got.gradients), expected),
+            64 * epsilon(config.dtype) * largest_magnitude(expected));
+}
+
+TEST_F(CudnnTest, DropoutBetweenLayersIsThatOfTheCpu) {
+  RnnConfig config = lstm(5, 19, 3);
+  config.direction = Direction::kBidirectional;
+  config.layer_dropout = 0.4;
+  for (const LayerMasks masks : {LayerMasks::kPerStep, LayerMasks::kPerSequence}) {
+    for (const std::vector<std::int32_t>& lengths : {std::vector<std::int32_t>{}, {6, 0, 3, 6, 5}}) {
+      config.layer_masks = masks;
+      const Ran ran = run(config, kFakeGpu, 5, 5, lengths);
+      EXPECT_EQ(ran.passes.size(), 6U);
+      expect_like_cpu(config, ran, lengths);
+    }
+  }
+}
+
+TEST_F(CudnnTest, RunsGiveEqualBits) {
+  const RnnConfig config = lstm(5, 19, 2);
+  const Ran first = run(config, kFakeGpu, 5, 5, {6, 0, 3, 6, 5}), second = run(config, kFakeGpu, 5, 5, {6, 0, 3, 6, 5});
+  EXPECT_TRUE(same_bits(first.y, second.y));
+  EXPECT_TRUE(same_bits(first.dx, second.dx));
+  EXPECT_TRUE(same_bits(first.gradients, second.gradients));
+}
+
+// Whatever cuDNN refuses, and whenever, the next path runs it, and explain() says so.
+TEST_F(CudnnTest, ARefusalTakesTheNextPath) {
+  const RnnConfig config = lstm(32, 160);
+  HostCudnnRules& rules = gpu().runtime.cudnn;
+  const auto persists = [](const cuda::CudnnNetwork& n) {
+    return n.algorithm == CudnnAlgorithm::kStandard ? std::string() : "no kernel for this GPU";
+  };
+  for (auto* rule : {&rules.network, &rules.sizes, &rules.pass}) {
+    *rule = persists;
+    const Ran ran = run(config, kFakeGpu, 16, 16);
+    EXPECT_EQ(ran.passes, (Passes{"forward standard", "backward standard"}));
+    EXPECT_NE(ran.path.find("cuDNN persist-static was refused ("), std::string::npos) << ran.path;
+    EXPECT_NE(ran.path.find("no kernel for this GPU)"), std::string::npos) << ran.path;
+    expect_like_cpu(config, ran);
+    *rule = nullptr;
+  }
+  rules.network = [](const cuda::CudnnNetwork&) { return std::string("there is no libcudnn.so.9"); };
+  const Ran ran = run(config, kFakeGpu, 16, 16);
+  EXPECT_EQ(ran.passes, Passes{});
+  EXPECT_NE(ran.path.find("path: a product and a pointwise kernel a step"), std::string::npos) << ran.path;
+  EXPECT_NE(ran.path.find("cuDNN standard was refused (there is no libcudnn.so.9)"), std::string::npos)
+      << ran.path;
+  expect_like_cpu(config, ran);
+}
+
+// A refusal of one batch size alone shows at its pass, which the standard algorithm then runs.
+TEST_F(CudnnTest, ARefusalOfOneSizeTakesTheStandardAlgorithm) {
+  const RnnConfig config = lstm(32, 160);
+  Rnn rnn(config, kFakeGpu);
+  const Tensor x = random_tensor(config.dtype, {6, 16, 32}, 60);
+  const Tensor y = std::move(rnn.forward(x).y);
+  gpu().runtime.cudnn.sizes = [](const cuda::CudnnNetwork& n) {
+    return n.algorithm == CudnnAlgorithm::kStandard ? std::string() : "not this batch";
+  };
+  gpu().runtime.cudnn.passes.clear();
+  const Tensor again = std::move(rnn.forward(x).y);
+  EXPECT_EQ(gpu().runtime.cudnn.passes, Passes{"forward standard"});
+  expect_near(again, y, config, "y");
+}
+
+TEST_F(CudnnTest, NoPathLeftIsAnErrorWithEveryReason) {
+  gpu().asked = cuda::parse_path("cudnn");
+  gpu().runtime.cudnn.network = [](const cuda::CudnnNetwork&) { return std::string("too old"); };
+  try {
+    run(lstm(3, 4), kFakeGpu, 2, 2);
+    FAIL() << "no DeviceError";
+  } catch (const DeviceError& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("RONDO_CUDA_PATH leaves out the step path"), std::string::npos) << text;
+    EXPECT_NE(text.find("cuDNN small-h was refused (too old)"), std::string::npos) << text;
+    EXPECT_NE(text.find("cuDNN standard was refused (too old)"), std::string::npos) << text;
+  }
+}
+
+}  // namespace
+}  // namespace rondo::testing
