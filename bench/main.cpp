@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/compare.h"
 #include "bench/result.h"
 #include "bench/shape_options.h"
 #include "bench/shapes.h"
@@ -25,6 +26,7 @@ constexpr const char* kExamples =
     "  rondo-bench shape --cell gru --t 50 --n 32 --i 128 --h 128 --phase training --threads 2\n"
     "  rondo-bench run --set batch --cell lstm\n"
     "  rondo-bench run --set train --benchmark_repetitions=10 --benchmark_out=train.json\n"
+    "  rondo-bench compare --json compare.json\n"
     "  rondo-bench list";
 
 std::set<std::string> set_names() {
@@ -33,13 +35,17 @@ std::set<std::string> set_names() {
   return names;
 }
 
+void list_shape(const bench::NamedShape& s) {
+  std::printf("%-7s %-17s %-9s %5ld %3ld %4ld %4ld %2ld %s%s%s%s\n", s.set, s.name, s.phase, s.t, s.n, s.i,
+              s.h, s.layers, s.reason, s.bidirectional ? " (bidirectional)" : "",
+              s.cell != nullptr ? ", " : "", s.cell != nullptr ? s.cell : "");
+}
+
 void list_shapes() {
   std::printf("%-7s %-17s %-9s %5s %3s %4s %4s %2s %s\n", "set", "name", "phase", "T", "N", "I", "H", "L",
               "why");
-  for (const bench::NamedShape& s : bench::kShapes) {
-    std::printf("%-7s %-17s %-9s %5ld %3ld %4ld %4ld %2ld %s%s\n", s.set, s.name, s.phase, s.t, s.n, s.i,
-                s.h, s.layers, s.reason, s.bidirectional ? " (bidirectional)" : "");
-  }
+  for (const bench::NamedShape& shape : bench::kShapes) list_shape(shape);
+  for (const bench::NamedShape& shape : bench::kCompareShapes) list_shape(shape);
 }
 
 int run_shape(const bench::ShapeOptions& options) {
@@ -100,6 +106,21 @@ int run_sets(const bench::ShapeOptions& options, const std::vector<std::string>&
   return 0;
 }
 
+// The subcommand compare, its options bound to `options`.
+CLI::App* add_compare(CLI::App& app, bench::CompareOptions& options) {
+  std::set<std::string> names;
+  for (const bench::NamedShape& shape : bench::kCompareShapes) names.insert(shape.name);
+  CLI::App* compare =
+      app.add_subcommand("compare", "a table of CPU, GPU and the library's own choice, calls by Rnn");
+  compare->add_option("--shapes", options.shapes, "names of shapes (default: all)")
+      ->check(CLI::IsMember(names));
+  compare->add_option("--threads", options.threads, "threads on the CPU (default: all)")
+      ->check(CLI::Range(1, 4096));
+  compare->add_option("--dtype", options.dtype, "f32 or f64")->check(CLI::IsMember({"f32", "f64"}));
+  compare->add_option("--json", options.json, "a file to write the results to");
+  return compare;
+}
+
 int run_program(int argc, char** argv) {
   CLI::App app("Times Rondo's recurrent networks.", "rondo-bench");
   app.footer(kExamples);
@@ -118,6 +139,8 @@ int run_program(int argc, char** argv) {
   run->add_option("--cell", cells, "cells to run (default: all)")->check(CLI::IsMember(all_cells));
   bench::add_run_options(*run, options);
   run->allow_extras();
+  bench::CompareOptions compare_options;
+  const CLI::App* compare = add_compare(app, compare_options);
   const CLI::App* list = app.add_subcommand("list", "the named shapes, and why each is there");
 
   try {
@@ -127,6 +150,7 @@ int run_program(int argc, char** argv) {
   }
   if (list->parsed()) return list_shapes(), 0;
   if (shape->parsed()) return run_shape(options);
+  if (compare->parsed()) return bench::compare(compare_options), 0;
   return run_sets(options, cells, std::set<std::string>(sets.begin(), sets.end()), run->remaining());
 }
 

@@ -12,9 +12,10 @@ struct NamedShape {
   std::int64_t t, n, i, h, layers;
   bool bidirectional;
   const char* reason;
+  const char* cell = nullptr;  // the one that it is run with; null: every cell
 };
 
-// Each shape is run with every cell. Within a set, sizes run from one that fits the first-level cache
+// Within a set, sizes run from one that fits the first-level cache
 // to one whose recurrent weights fit no private cache.
 inline constexpr NamedShape kShapes[] = {
     // set    name                 phase            T   N    I    H  L  bidir  reason
@@ -38,6 +39,24 @@ inline constexpr NamedShape kShapes[] = {
     {"odd",    "odd_h37",          "inference",   50,  5,  19,  37, 1, false, "no multiple of a vector"},
     {"odd",    "odd_train_h37",    "training",    50,  5,  19,  37, 1, false, "the same, with gradients"},
     {"long",   "long_t2000_h64",   "inference", 2000,  1,  64,  64, 1, false, "time alone grows"},
+};
+
+// What rondo-bench compare runs, CPU against GPU: from shapes that cost a GPU little but copies and launches
+// to those that fill it.
+inline constexpr NamedShape kCompareShapes[] = {
+    // set     name           phase          T    N     I     H  L  bidir  reason, cell
+    {"compare", "tiny_step",  "inference",   1,   1,   16,   16, 1, false, "copies and launches alone", "lstm"},
+    {"compare", "tiny",       "inference",  50,   1,   16,   16, 1, false, "steps that wait for another", "gru"},
+    {"compare", "tiny_train", "training",   50,   8,   32,   32, 1, false, "a small model, trained", "lstm"},
+    {"compare", "one_h128",   "inference", 100,   1,  128,  128, 1, false, "one row, weights in L2", "lstm"},
+    {"compare", "few_h64",    "inference", 100,  16,   64,   64, 1, false, "a few short rows", "gru"},
+    {"compare", "char_train", "training",   50,  32,  128,  128, 1, false, "the character-level model", "gru"},
+    {"compare", "tagger",     "inference",  50,  32,  128,  128, 2, true,  "two layers, both ways", "lstm"},
+    {"compare", "one_h512",   "inference", 100,   1,  512,  512, 1, false, "bound by reading weights", "gru"},
+    {"compare", "deep_train", "training",   50,  32,  256,  256, 2, false, "a stack, trained", "lstm"},
+    {"compare", "wide_h512",  "inference",  50,  64,  512,  512, 1, false, "bound by arithmetic", "gru"},
+    {"compare", "big",        "inference",  25, 128, 1024, 1024, 1, false, "weights beyond any L2", "lstm"},
+    {"compare", "big_train",  "training",   25, 128, 1024, 1024, 1, false, "the same size, trained", "gru"},
 };
 
 }  // namespace bench

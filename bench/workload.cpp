@@ -158,6 +158,25 @@ std::unique_ptr<Workload> make_workload(const ShapeOptions& options, rondo::Devi
   return std::make_unique<Steps>(options, device);
 }
 
+RnnWorkload::RnnWorkload(const ShapeOptions& options, rondo::DeviceChoice device)
+    : rnn_(config_of(options), device),
+      x_(random_tensor(rnn_.config().dtype, {options.t, options.n, options.i}, 1, 1)),
+      dy_(random_tensor(x_.dtype(), {options.t, options.n, rondo::output_size(rnn_.config())}, 0.01, 2)),
+      training_(options.phase == "training") {}
+
+void RnnWorkload::run() {
+  if (!training_) {
+    rnn_.forward(x_);
+    return;
+  }
+  rondo::Tape tape;
+  const rondo::ForwardResult out = rnn_.forward(x_, {.tape = &tape});
+  rnn_.backward(tape, {.dy = dy_});
+  rnn_.gradients();
+  rnn_.zero_gradients();
+  rnn_.parameters_changed();
+}
+
 rondo::Device resolve_device(const ShapeOptions& options) {
   const rondo::DeviceChoice choice = rondo::parse_device(options.device);
   if (choice) return *choice;

@@ -21,6 +21,21 @@ class Workload {
 // with every gradient. step: T calls of Rnn::step.
 std::unique_ptr<Workload> make_workload(const ShapeOptions& options, rondo::Device device);
 
+// A network of level one on arrays of the host, as most programs have them: the copies to a GPU and back are
+// part of a run. inference: Rnn::forward. training: forward with a tape, backward, the gradients read, and
+// parameters said to have changed.
+class RnnWorkload : public Workload {
+ public:
+  RnnWorkload(const ShapeOptions& options, rondo::DeviceChoice device);
+  void run() override;
+  const rondo::Rnn& rnn() const { return rnn_; }
+
+ private:
+  rondo::Rnn rnn_;
+  rondo::Tensor x_, dy_;
+  bool training_;
+};
+
 // The device that is asked for; for "auto", the one that the library itself picks for this shape.
 rondo::Device resolve_device(const ShapeOptions& options);
 Runner describe_runner(rondo::Device device);

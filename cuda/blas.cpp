@@ -70,8 +70,7 @@ Blas::Blas(int device, cudaStream_t stream, void* workspace, const char* library
     // In this order: setting the stream puts cuBLAS's own workspace back, one that other streams share.
     check("cublasSetStream", library_->set_stream(handle, stream));
     check("cublasSetWorkspace", library_->set_workspace(handle, workspace, kWorkspaceBytes));
-    // f32 is IEEE f32: no TF32, and no emulation, which cuBLAS 13 can be told to use from the environment.
-    check("cublasSetMathMode", library_->set_math_mode(handle, CUBLAS_PEDANTIC_MATH));
+    set_math(false);
     check("cublasSetAtomicsMode", library_->set_atomics_mode(handle, CUBLAS_ATOMICS_NOT_ALLOWED));
   } catch (...) {
     library_->destroy(handle);
@@ -102,8 +101,17 @@ void Blas::check_gemm(const char* name, const ColumnMajorGemm<T>& g, int status)
         status);
 }
 
+// f32 is IEEE f32 unless TF32 was asked for: pedantic is also without emulation, which cuBLAS 13 can be told to
+// use from the environment.
+void Blas::set_math(bool tf32) {
+  const cublasMath_t mode = tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH;
+  check("cublasSetMathMode", library_->set_math_mode(static_cast<cublasHandle_t>(handle_), mode));
+  tf32_ = tf32;
+}
+
 void Blas::gemm(const ColumnMajorGemm<float>& g, float beta) {
   const float alpha = 1;
+  if (g.tf32 != tf32_) set_math(g.tf32);
   check_gemm("cublasSgemm", g,
              library_->sgemm(static_cast<cublasHandle_t>(handle_), operation(g.transpose_a),
                              operation(g.transpose_b), g.m, g.n, g.k, &alpha, g.a, g.lda, g.b, g.ldb, &beta,

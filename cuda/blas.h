@@ -34,6 +34,7 @@ class Blas {
 
  private:
   struct Library;
+  void set_math(bool tf32);
   void check(const std::string& call, int status) const;
   template <class T>
   void check_gemm(const char* name, const ColumnMajorGemm<T>& product, int status) const;
@@ -43,6 +44,7 @@ class Blas {
   void* workspace_;
   std::unique_ptr<const Library> library_;
   void* handle_ = nullptr;
+  bool tf32_ = false;
 };
 
 }  // namespace rondo::cuda

@@ -31,6 +31,7 @@ struct Gemm {
   T* c = nullptr;
   std::int64_t ldc = 0;
   bool accumulate = false;
+  bool tf32 = false;  // of floats: operands may be rounded to TF32
 };
 
 // A runtime has, each ordered after the ones before, and none but reserve waiting for the device's last work:

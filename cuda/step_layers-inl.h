@@ -103,6 +103,10 @@ class StepLayers final : public Glue<T, Runtime> {
     }
     return {seq.t, seq.n, seq.step_stride, seq.row_stride, seq.offsets == nullptr ? nullptr : m.offsets};
   }
+  void multiply(Gemm<T> product) const {
+    product.tf32 = config_.math_mode == MathMode::kTf32;
+    runtime_.gemm(product);
+  }
   // to [n][H] = from, unless it lies there already.
   void load_state(const LayerCall& call, T* to, const void* from) const {
     if (to == from) return;

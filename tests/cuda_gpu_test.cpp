@@ -41,7 +41,7 @@ using CudaGraphs = OnGpu;
 using CudaProcesses = OnGpu;
 
 Values random_values(std::int64_t count, std::uint64_t seed) {
-  const std::vector<double> values = RandomFill(seed).values(count, 0.5, true);
+  const std::vector<double> values = RandomFill(seed).values(count, 0.5, DType::kF32);
   return {values.begin(), values.end()};
 }
 Tensor random_tensor(const Shape& shape, std::uint64_t seed) {

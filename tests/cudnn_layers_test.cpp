@@ -5,10 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "cuda/make_layers-inl.h"
-#include "device_solve.h"
-#include "element_types.h"
+#include "device_check.h"
 #include "host_runtime.h"
-#include "network_fixture.h"
 #include "random_problems.h"
 
 namespace rondo::testing {
@@ -58,37 +56,6 @@ bool by_cudnn(const Problem& p) {
   return !candidates.empty() && candidates.front().cudnn;
 }
 
-template <class T>
-void check(Problem p, bool every_path, Measured& measured) {
-  p.device = kFakeGpu;
-  const Data data = draw_clear_of_kinks<T>(p);
-  SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
-               " seed " + std::to_string(p.seed));
-  const Truth<T> truth(p, data);
-  gpu().device.cudnn.passes.clear();
-  Data unmasked = data;
-  unmasked.call.input_masks = unmasked.call.recurrent_masks = unmasked.call.layer_masks = {};
-  Truth<T>(p, unmasked)
-      .compare_forward("inference", OnDevice<T>(p, data, Phase::kInference).infer(), measured);
-  for (Paths paths : every_path ? all_paths(p.config.cell) : std::vector<Paths>{Paths::kAll}) {
-    const auto upstream = select(data.upstream, paths);
-    const Solution<T> s = OnDevice<T>(p, data, Phase::kTraining).train(upstream);
-    if (paths == Paths::kAll) truth.compare_forward("training", s.results, measured);
-    truth.compare_backward(to_string(paths), s.gradients, upstream, measured);
-  }
-  const Solution<T> s = train_by_rnn<T>(p, data, data.upstream);
-  truth.compare_forward("Rnn", s.results, measured);
-  truth.compare_backward("Rnn", s.gradients, data.upstream, measured);
-}
-void check(const Problem& p, bool every_path, Measured& measured) {
-  with_type(p.config.dtype, [&](auto type) { check<decltype(type)>(p, every_path, measured); });
-}
-
-std::string repeat(const std::string& name) {
-  const std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
-  return "repeat it with: RONDO_TEST_CASE=" + name + " cudnn_layers_test --gtest_filter='*" + test + "'";
-}
-
 class CudnnTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -104,14 +71,11 @@ class CudnnTest : public ::testing::Test {
 class CudnnLayersOf : public CudnnTest, public ::testing::WithParamInterface<NetworkKind> {};
 // cuDNN has no GRU with reset_before.
 std::vector<NetworkKind> cudnn_kinds() {
-  std::vector<NetworkKind> kinds = network_kinds();
-  for (const CellChoice& cell : cell_choices()) {
-    for (const DType dtype : {DType::kF16, DType::kBf16}) kinds.push_back({cell, dtype});
-  }
-  std::erase_if(kinds, [](const NetworkKind& kind) {
+  std::vector<NetworkKind> kinds = kinds_of_16_bits();
+  for (const NetworkKind& kind : network_kinds()) {
     const RnnConfig config = kind.config(1, 1);
-    return config.cell == Cell::kGru && config.gru_reset == GruReset::kBefore;
-  });
+    if (config.cell != Cell::kGru || config.gru_reset == GruReset::kAfter) kinds.push_back(kind);
+  }
   return kinds;
 }
 INSTANTIATE_TEST_SUITE_P(Each, CudnnLayersOf, ::testing::ValuesIn(cudnn_kinds()), kind_name);
@@ -127,7 +91,8 @@ TEST_P(CudnnLayersOf, EveryCaseMatchesTheReference) {
       gpu().asked = {.any_cudnn = false, .algorithm = algorithm};
       if (!by_cudnn(p)) continue;
       ++problems;
-      check(p, true, measured);
+      gpu().device.cudnn.passes.clear();
+      check_on_device(p, kFakeGpu, true, measured);
       const auto has_steps = [](std::int64_t length) { return length > 0; };
       const bool computes =
           p.n > 0 && (p.lengths.empty() || std::any_of(p.lengths.begin(), p.lengths.end(), has_steps));
@@ -156,7 +121,7 @@ TEST_P(RandomCudnnLayers, MatchTheReference) {
       p.input_masks = p.recurrent_masks = false;
       if (!by_cudnn(p)) continue;
       ++cudnn;
-      check(p, false, measured);
+      check_on_device(p, kFakeGpu, false, measured);
     }
     if (HasFailure()) return;  // one configuration is enough to look at
   }

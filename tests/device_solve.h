@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <vector>
 
 #include "core/device_memory.h"
 #include "problem.h"
@@ -59,8 +60,11 @@ class OnDevice {
 
  private:
   bool lstm() const { return p_.config.cell == Cell::kLstm; }
+  // Full of NaN: nothing that another block has left may be read.
   std::span<std::byte> bytes(std::size_t count) {
     memory_.emplace_back().reserve(p_.device, count);
+    const std::vector<std::byte> spoilt(count, std::byte{0xFF});
+    backend_of(p_.device).copy(p_.device, memory_.back().data(), spoilt.data(), count);
     return memory_.back().span();
   }
   TensorView output(const Shape& shape) {

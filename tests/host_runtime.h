@@ -18,7 +18,7 @@ namespace rondo::testing {
 
 // What was asked of all runtimes together, and what their cuDNN refuses.
 struct HostDevice {
-  std::int64_t products = 0, launches = 0;
+  std::int64_t products = 0, launches = 0, tf32_products = 0;
   HostCudnnRules cudnn;
 };
 
@@ -31,6 +31,7 @@ class HostRuntime {
   template <class T>
   void gemm(const cuda::Gemm<T>& p) {
     ++device_.products;
+    device_.tf32_products += p.tf32 ? 1 : 0;
     const auto open = memory_.open(p.a, p.b, p.c);
     for (std::int64_t i = 0; i < p.m; ++i) {
       for (std::int64_t j = 0; j < p.n; ++j) {

@@ -70,7 +70,4 @@ inline const std::map<std::string, Option>& options() {
   return all;
 }
 
-// Rows that the CUDA backend refuses.
-inline bool cuda_refuses(const std::string& row) { return row == "f16" || row == "bf16"; }
-
 }  // namespace rondo::testing

@@ -3,9 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "device_solve.h"
+#include "device_check.h"
 #include "host_runtime.h"
-#include "network_fixture.h"
 #include "random_problems.h"
 
 namespace rondo::testing {
@@ -35,37 +34,6 @@ StepGpu& step_gpu() {
   return *gpu;
 }
 
-template <class T>
-void check(Problem p, bool every_path, Measured& measured) {
-  p.device = kFakeGpu;
-  const Data data = draw_clear_of_kinks<T>(p);
-  SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
-               " seed " + std::to_string(p.seed));
-  const Truth<T> truth(p, data);
-  Data unmasked = data;
-  unmasked.call.input_masks = unmasked.call.recurrent_masks = unmasked.call.layer_masks = {};
-  Truth<T>(p, unmasked)
-      .compare_forward("inference", OnDevice<T>(p, data, Phase::kInference).infer(), measured);
-  for (Paths paths : every_path ? all_paths(p.config.cell) : std::vector<Paths>{Paths::kAll}) {
-    const auto upstream = select(data.upstream, paths);
-    const Solution<T> s = OnDevice<T>(p, data, Phase::kTraining).train(upstream);
-    if (paths == Paths::kAll) truth.compare_forward("training", s.results, measured);
-    truth.compare_backward(to_string(paths), s.gradients, upstream, measured);
-  }
-  const Solution<T> s = train_by_rnn<T>(p, data, data.upstream);
-  truth.compare_forward("Rnn", s.results, measured);
-  truth.compare_backward("Rnn", s.gradients, data.upstream, measured);
-}
-void check(const Problem& p, bool every_path, Measured& measured) {
-  if (p.config.dtype == DType::kF32) check<float>(p, every_path, measured);
-  if (p.config.dtype == DType::kF64) check<double>(p, every_path, measured);
-}
-
-std::string repeat(const std::string& name) {
-  const std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
-  return "repeat it with: RONDO_TEST_CASE=" + name + " step_layers_test --gtest_filter='*" + test + "'";
-}
-
 class StepLayersOf : public EachNetwork {
  protected:
   void SetUp() override { before_ = step_gpu().memory.allocated(); }
@@ -77,14 +45,7 @@ class StepLayersOf : public EachNetwork {
 INSTANTIATE_TEST_SUITE_P(Each, StepLayersOf, ::testing::ValuesIn(network_kinds()), kind_name);
 
 TEST_P(StepLayersOf, EveryCaseMatchesTheReference) {
-  Measured measured;
-  for (const Case& c : cases()) {
-    if (!selected(c.name)) continue;
-    SCOPED_TRACE(std::string(c.name) + " (" + c.reason + "); " + repeat(c.name));
-    check(problem_of(c, GetParam().cell, GetParam().dtype), true, measured);
-    if (HasFailure()) return;
-  }
-  measured.print(kind_name({GetParam(), 0}));
+  check_every_case(GetParam(), kFakeGpu);
 }
 
 class RandomStepLayers : public ::testing::TestWithParam<DType> {};
@@ -98,7 +59,9 @@ TEST_P(RandomStepLayers, MatchTheReference) {
   for (std::uint64_t seed = kFirstSeed; seed < kFirstSeed + kConfigurations; ++seed) {
     if (!selected(std::to_string(seed))) continue;
     SCOPED_TRACE(repeat(std::to_string(seed)));
-    for (const Problem& p : random_problems(seed, GetParam(), 2)) check(p, false, measured);
+    for (const Problem& p : random_problems(seed, GetParam(), 2)) {
+      check_on_device(p, kFakeGpu, false, measured);
+    }
     if (HasFailure()) return;  // one configuration is enough to look at
   }
   std::printf("seeds %d to %d\n", static_cast<int>(kFirstSeed),
@@ -106,74 +69,15 @@ TEST_P(RandomStepLayers, MatchTheReference) {
   measured.print(rondo::to_string(GetParam()));
 }
 
+TEST_P(StepLayersOf, DrawnMasksAreThoseOfTheCpu) { check_drawn_masks(GetParam(), kFakeGpu); }
+TEST_P(StepLayersOf, RunsGiveEqualBits) { check_equal_bits(GetParam(), kFakeGpu); }
+TEST_P(StepLayersOf, StepsMakeTheSequence) { check_steps(GetParam(), kFakeGpu); }
+
 Tensor y_of_cpu(const RnnConfig& config, const Tensor& parameters, const Tensor& x) {
   Rnn rnn(config, Device{});
   std::memcpy(rnn.parameters().data, parameters.view().data,
               static_cast<std::size_t>(parameters.shape().count() * element_bytes(config.dtype)));
   return std::move(rnn.forward(x).y);
-}
-
-struct Trained {
-  Tensor y, h_n, dx, dh0, gradients;
-};
-Trained train(const RnnConfig& config, Device device) {
-  Rnn rnn(config, device);
-  const std::int64_t t = 6, n = 5;
-  const Tensor x = random_tensor(config.dtype, {t, n, config.input_size}, 60);
-  const Tensor dy = random_tensor(config.dtype, {t, n, output_size(config)}, 61);
-  const std::int32_t lengths[] = {6, 0, 3, 6, 5};
-  Tape tape;
-  ForwardOptions options;
-  options.lengths = {lengths, {n}};
-  options.dropout = {.seed = 5, .offset = 7};
-  options.tape = &tape;
-  ForwardResult out = rnn.forward(x, options);
-  BackwardResult back = rnn.backward(tape, {.dy = dy});
-  return {std::move(out.y), std::move(out.h_n), std::move(back.dx), std::move(back.dh0),
-          copy_of(rnn.gradients())};
-}
-
-TEST_P(StepLayersOf, DrawnMasksAreThoseOfTheCpu) {
-  RnnConfig config = GetParam().config(5, 19, 2);
-  config.direction = Direction::kBidirectional;
-  config.dropout = config.recurrent_dropout = config.layer_dropout = 0.4;
-  for (GateMasks gates : {GateMasks::kShared, GateMasks::kPerGate}) {
-    for (LayerMasks layers : {LayerMasks::kPerStep, LayerMasks::kPerSequence}) {
-      config.gate_masks = gates;
-      config.layer_masks = layers;
-      const Trained cpu = train(config, Device{}), gpu = train(config, kFakeGpu);
-      expect_near(gpu.y, cpu.y, config, "y");
-      expect_near(gpu.h_n, cpu.h_n, config, "h_n");
-      expect_near(gpu.dx, cpu.dx, config, "dx", true);
-    }
-  }
-}
-
-TEST_P(StepLayersOf, RunsGiveEqualBits) {
-  RnnConfig config = GetParam().config(5, 19, 2);
-  config.direction = Direction::kBidirectional;
-  config.dropout = config.recurrent_dropout = 0.4;
-  const Trained first = train(config, kFakeGpu), second = train(config, kFakeGpu);
-  EXPECT_TRUE(same_bits(first.y, second.y));
-  EXPECT_TRUE(same_bits(first.h_n, second.h_n));
-  EXPECT_TRUE(same_bits(first.dx, second.dx));
-  EXPECT_TRUE(same_bits(first.dh0, second.dh0));
-  EXPECT_TRUE(same_bits(first.gradients, second.gradients));
-}
-
-TEST_P(StepLayersOf, StepsMakeTheSequence) {
-  const RnnConfig config = GetParam().config(5, 19, 2);
-  Rnn rnn(config, kFakeGpu);
-  const Tensor x = random_tensor(config.dtype, {7, 3, 5}, 70);
-  const ForwardResult whole = rnn.forward(x);
-  State state = rnn.make_state(3);
-  for (std::int64_t t = 0; t < 7; ++t) {
-    ConstTensorView x_t = steps_of(x, t, 1), y_t = steps_of(whole.y, t, 1);
-    x_t = {x_t.data, x_t.dtype, Shape{3, 5}};
-    y_t = {y_t.data, y_t.dtype, Shape{3, 19}};
-    expect_near(rnn.step(x_t, state), y_t, config, "step " + std::to_string(t));
-  }
-  expect_near(state.h(), whole.h_n, config, "h");
 }
 
 TEST(StepLayers, WeightsOutliveThePlanThatPackedThem) {
@@ -200,6 +104,19 @@ TEST(StepLayers, WeightsOutliveThePlanThatPackedThem) {
     expect_near(y, expected, config, "y");
   }
   EXPECT_EQ(step_gpu().memory.allocated(), before);
+}
+
+TEST(StepLayers, ProductsMayRoundToTf32WhereThatWasAskedFor) {
+  const HostDevice& device = step_gpu().device;
+  for (const MathMode mode : {MathMode::kStrict, MathMode::kTf32}) {
+    RnnConfig config{.cell = Cell::kGru, .input_size = 3, .hidden_size = 5, .num_layers = 2};
+    config.math_mode = mode;
+    config.recurrent_dropout = 0.5;
+    const std::int64_t products = device.products, tf32 = device.tf32_products;
+    train(config, kFakeGpu);
+    EXPECT_GT(device.products, products);
+    EXPECT_EQ(device.tf32_products - tf32, mode == MathMode::kTf32 ? device.products - products : 0);
+  }
 }
 
 TEST(StepLayers, ASendThatPlanningDidNotReserveIsAFault) {

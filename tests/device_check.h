@@ -1,0 +1,143 @@
+// What a device's results are held against: the reference, for any problem. One body for the fake GPU and for
+// a real one.
+#pragma once
+
+#include <errno.h>  // program_invocation_short_name
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "device_solve.h"
+#include "element_types.h"
+#include "network_fixture.h"
+
+namespace rondo::testing {
+
+// Level two in both phases and level one, on p.device. `every_path`: as check_problems.
+template <class T>
+void check_on_device(Problem p, bool every_path, Measured& measured) {
+  const Data data = draw_clear_of_kinks<T>(p);
+  SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
+               " seed " + std::to_string(p.seed));
+  const Truth<T> truth(p, data);
+  Data unmasked = data;
+  unmasked.call.input_masks = unmasked.call.recurrent_masks = unmasked.call.layer_masks = {};
+  Truth<T>(p, unmasked)
+      .compare_forward("inference", OnDevice<T>(p, data, Phase::kInference).infer(), measured);
+  for (Paths paths : every_path ? all_paths(p.config.cell) : std::vector<Paths>{Paths::kAll}) {
+    const auto upstream = select(data.upstream, paths);
+    const Solution<T> s = OnDevice<T>(p, data, Phase::kTraining).train(upstream);
+    if (paths == Paths::kAll) truth.compare_forward("training", s.results, measured);
+    truth.compare_backward(to_string(paths), s.gradients, upstream, measured);
+  }
+  const Solution<T> s = train_by_rnn<T>(p, data, data.upstream);
+  truth.compare_forward("Rnn", s.results, measured);
+  truth.compare_backward("Rnn", s.gradients, data.upstream, measured);
+}
+inline void check_on_device(Problem p, Device device, bool every_path, Measured& measured) {
+  p.device = device;
+  with_type(p.config.dtype, [&](auto type) { check_on_device<decltype(type)>(p, every_path, measured); });
+}
+
+inline std::string repeat(const std::string& name) {
+  const std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  return "repeat it with: RONDO_TEST_CASE=" + name + " " + program_invocation_short_name +
+         " --gtest_filter='*" + test + "'";
+}
+
+// Cells with elements of 16 bits, as cuDNN has them: without reset_before.
+inline std::vector<NetworkKind> kinds_of_16_bits() {
+  std::vector<NetworkKind> all;
+  for (const CellChoice& cell : cell_choices()) {
+    const bool before = cell.cell == Cell::kGru && cell.gru_reset == GruReset::kBefore;
+    for (const DType dtype : {DType::kF16, DType::kBf16}) {
+      if (!before) all.push_back({cell, dtype});
+    }
+  }
+  return all;
+}
+
+// With elements of 16 bits, those cases whose options the device has.
+inline void check_every_case(const NetworkKind& kind, Device device) {
+  Measured measured;
+  int checked = 0;
+  for (const Case& c : cases()) {
+    if (!selected(c.name)) continue;
+    SCOPED_TRACE(std::string(c.name) + " (" + c.reason + "); " + repeat(c.name));
+    const Problem p = problem_of(c, kind.cell, kind.dtype);
+    if (element_bytes(kind.dtype) == 2 && !supports(p.config, Phase::kTraining, device).ok) continue;
+    ++checked;
+    check_on_device(p, device, true, measured);
+    if (::testing::Test::HasFailure()) return;
+  }
+  EXPECT_GT(checked, 0);
+  measured.print(::testing::PrintToString(kind));
+}
+
+// A training pass by level one over ragged rows, with whatever dropout the configuration has.
+struct Trained {
+  Tensor y, h_n, dx, dh0, gradients;
+};
+inline Trained train(const RnnConfig& config, Device device) {
+  Rnn rnn(config, device);
+  const std::int64_t t = 6, n = 5;
+  const Tensor x = random_tensor(config.dtype, {t, n, config.input_size}, 60);
+  const Tensor dy = random_tensor(config.dtype, {t, n, output_size(config)}, 61);
+  const std::int32_t lengths[] = {6, 0, 3, 6, 5};
+  Tape tape;
+  ForwardOptions options;
+  options.lengths = {lengths, {n}};
+  options.dropout = {.seed = 5, .offset = 7};
+  options.tape = &tape;
+  ForwardResult out = rnn.forward(x, options);
+  BackwardResult back = rnn.backward(tape, {.dy = dy});
+  return {std::move(out.y), std::move(out.h_n), std::move(back.dx), std::move(back.dh0),
+          copy_of(rnn.gradients())};
+}
+
+// Masks that are drawn, not supplied, are the same on every device.
+inline void check_drawn_masks(const NetworkKind& kind, Device device) {
+  RnnConfig config = kind.config(5, 19, 2);
+  config.direction = Direction::kBidirectional;
+  config.dropout = config.recurrent_dropout = config.layer_dropout = 0.4;
+  for (GateMasks gates : {GateMasks::kShared, GateMasks::kPerGate}) {
+    for (LayerMasks layers : {LayerMasks::kPerStep, LayerMasks::kPerSequence}) {
+      config.gate_masks = gates;
+      config.layer_masks = layers;
+      const Trained cpu = train(config, Device{}), there = train(config, device);
+      expect_near(there.y, cpu.y, config, "y");
+      expect_near(there.h_n, cpu.h_n, config, "h_n");
+      expect_near(there.dx, cpu.dx, config, "dx", true);
+    }
+  }
+}
+
+inline void check_equal_bits(const NetworkKind& kind, Device device) {
+  RnnConfig config = kind.config(5, 19, 2);
+  config.direction = Direction::kBidirectional;
+  config.dropout = config.recurrent_dropout = 0.4;
+  const Trained first = train(config, device), second = train(config, device);
+  EXPECT_TRUE(same_bits(first.y, second.y));
+  EXPECT_TRUE(same_bits(first.h_n, second.h_n));
+  EXPECT_TRUE(same_bits(first.dx, second.dx));
+  EXPECT_TRUE(same_bits(first.dh0, second.dh0));
+  EXPECT_TRUE(same_bits(first.gradients, second.gradients));
+}
+
+inline void check_steps(const NetworkKind& kind, Device device) {
+  const RnnConfig config = kind.config(5, 19, 2);
+  Rnn rnn(config, device);
+  const Tensor x = random_tensor(config.dtype, {7, 3, 5}, 70);
+  const ForwardResult whole = rnn.forward(x);
+  State state = rnn.make_state(3);
+  for (std::int64_t t = 0; t < 7; ++t) {
+    ConstTensorView x_t = steps_of(x, t, 1), y_t = steps_of(whole.y, t, 1);
+    x_t = {x_t.data, x_t.dtype, Shape{3, 5}};
+    y_t = {y_t.data, y_t.dtype, Shape{3, 19}};
+    expect_near(rnn.step(x_t, state), y_t, config, "step " + std::to_string(t));
+  }
+  expect_near(state.h(), whole.h_n, config, "h");
+}
+
+}  // namespace rondo::testing
