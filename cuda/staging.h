@@ -18,8 +18,7 @@ namespace rondo::cuda {
 //   void release_pinned(std::byte* memory) noexcept;             null: nothing
 //   void copy(void* to, const void* from, std::size_t bytes);    after those before; returns at once
 //   void mark(int slot);                                         the copies asked for so far
-//   void wait(int slot);                                         for what its last mark has; at once without
-//   one
+//   void wait(int slot);                                         for those of its last mark, if there was one
 template <class Lane>
 class Staging {
  public:

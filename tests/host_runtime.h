@@ -80,7 +80,7 @@ class HostRuntime {
   // Every word of f that is an address of mapped memory has to be the device's. Padding holds whatever was
   // there, so this takes a compiler that can clear it.
   template <class F>
-  void expect_no_host_pointer(F f) const {
+  void expect_no_host_pointer([[maybe_unused]] F f) const {
     static_assert(std::is_trivially_copyable_v<F>);
     std::uintptr_t words[sizeof(F) / sizeof(std::uintptr_t) + 1] = {};
 #if __has_builtin(__builtin_clear_padding)

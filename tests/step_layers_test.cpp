@@ -119,6 +119,21 @@ TEST(StepLayers, ProductsMayRoundToTf32WhereThatWasAskedFor) {
   }
 }
 
+// The parameters are there by then, and do not stay.
+TEST(StepLayers, AutoTakesTheCpuWhenPackedWeightsDoNotFit) {
+  FakeMemory& memory = step_gpu().memory;
+  const RnnConfig config{.input_size = 512, .hidden_size = 512, .num_layers = 4};
+  const Plan plan(config, {.max_t = 2, .max_n = 64, .device = kFakeGpu});
+  const auto parameters = static_cast<std::size_t>(parameter_count(config)) * sizeof(float);
+  memory.limit = memory.allocated() + plan.workspace_bytes() + parameters + 1000;
+  Rnn rnn(config, DeviceChoice());
+  rnn.forward(Tensor(DType::kF32, {2, 64, 512}));
+  EXPECT_EQ(memory.allocated(), 0U) << "the device keeps what the CPU does not use";
+  memory.limit = SIZE_MAX;
+  EXPECT_EQ(rnn.device(), Device{});
+  EXPECT_NE(rnn.explain().find("fake gpu: no memory for"), std::string::npos) << rnn.explain();
+}
+
 TEST(StepLayers, ASendThatPlanningDidNotReserveIsAFault) {
   FakeMemory& memory = step_gpu().memory;
   HostRuntime runtime(memory, step_gpu().device);
