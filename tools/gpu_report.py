@@ -192,9 +192,9 @@ def step_end(report, state):
     if report["passed"] == 0:
         wrong.append("no GPU test passed" + (f" ({report['gpu_reason']})" if report["gpu_reason"] else ""))
     if report["failed"]:
-        wrong.append(f"{report['failed']} GPU tests failed")
+        wrong.append(f"GPU tests failed: {report['failed']}")
     if report["not_run"]:
-        wrong.append(f"{report['not_run']} GPU tests were not run")
+        wrong.append(f"GPU tests not run: {report['not_run']}")
     report["verdict"] = "; ".join(wrong + undone) or "passed"
 
 
