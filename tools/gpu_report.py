@@ -186,15 +186,16 @@ def step_compare(report, path):
 def step_end(report, state):
     report["state"] = state
     # Of the stages that were not done, those that are no mere consequence of another.
+    consequences = ("not run: needs", "not run yet")
     undone = [f"the stage {name} {stage['state']}" for name, stage in report["stages"].items()
-              if stage["state"] != "done" and not stage["state"].startswith("not run: needs")]
-    wrong = []
+              if stage["state"] != "done" and not stage["state"].startswith(consequences)]
+    wrong = [] if state == "complete" else [f"the run was {state}"]
     if report["passed"] == 0:
         wrong.append("no GPU test passed" + (f" ({report['gpu_reason']})" if report["gpu_reason"] else ""))
     if report["failed"]:
-        wrong.append(f"{report['failed']} GPU tests failed")
+        wrong.append(f"GPU tests failed: {report['failed']}")
     if report["not_run"]:
-        wrong.append(f"{report['not_run']} GPU tests were not run")
+        wrong.append(f"GPU tests not run: {report['not_run']}")
     report["verdict"] = "; ".join(wrong + undone) or "passed"
 
 
