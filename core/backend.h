@@ -80,6 +80,8 @@ class Backend {
   // Memory of one of its devices, at least 64-byte aligned, not initialised; DeviceError when it is full.
   virtual void* allocate(Device device, std::size_t bytes) = 0;
   virtual void release(Device device, void* memory) noexcept = 0;
+  // Zero bytes, ordered as a copy is.
+  virtual void zero(Device device, void* memory, std::size_t bytes) = 0;
   // One side at least lies on the device. After all earlier work of its own there, and before all later work.
   // From the host it returns once the source was read, to the host it is complete on return.
   virtual void copy(Device device, void* to, const void* from, std::size_t bytes) = 0;

@@ -85,8 +85,8 @@ double predict_parameter_copies_us(const Request& r, const DeviceCost& cost) {
   if (!r.parameters_on_host || r.phase != Phase::kTraining || cost.copy_bytes_per_us <= 0) return 0;
   const double bytes =
       static_cast<double>(parameter_count(r.config)) * static_cast<double>(element_bytes(r.config.dtype));
-  // Each step of an optimizer: gradients come back, set to zero they go there, and so do the new parameters.
-  return 3 * (cost.copy_fixed_us + bytes / cost.copy_bytes_per_us);
+  // Each step of an optimizer: gradients come back, and the new parameters go there.
+  return 2 * (cost.copy_fixed_us + bytes / cost.copy_bytes_per_us);
 }
 
 Choice choose_device(const Request& request, std::span<const Candidate> candidates, DeviceChoice forced,

@@ -44,7 +44,7 @@ struct Rnn::Impl {
   std::vector<Plan> plans;                       // the latest last
   DeviceMemory workspace, room;                  // at home; room: copies of an inference pass's arrays
   DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
-  bool gradients_at_home = false;                // the newer ones
+  enum class Newer { kHost, kHome, kZeros } newer = Newer::kZeros;  // of the gradients
   std::int64_t fetches = 0, sends = 0;           // of gradients, of parameters, where home is not the host
 
   Impl(const RnnConfig& c, DeviceChoice asked)
@@ -135,15 +135,23 @@ struct Rnn::Impl {
   // Gradients where backward adds to them, and where the caller reads and changes them.
   TensorView gradients_for_backward() {
     if (home == Device{}) return gradients;
-    if (!gradients_at_home) send(gradients, gradients_sent);
-    gradients_at_home = true;
+    if (newer == Newer::kHost) send(gradients, gradients_sent);
+    if (newer == Newer::kZeros) {
+      const auto bytes = static_cast<std::size_t>(gradients.shape().count() * element_bytes(gradients.dtype()));
+      gradients_sent.reserve(home, bytes);
+      backend_of(home).zero(home, gradients_sent.data(), bytes);
+    }
+    newer = Newer::kHome;
     return {gradients_sent.data(), gradients.dtype(), gradients.shape(), home};
   }
   Tensor& gradients_for_caller() {
-    if (!gradients_at_home) return gradients;
+    if (newer != Newer::kHome) {
+      newer = Newer::kHost;
+      return gradients;
+    }
     const auto bytes = static_cast<std::size_t>(gradients.shape().count() * element_bytes(gradients.dtype()));
     backend_of(home).copy(home, gradients.view().data, gradients_sent.data(), bytes);
-    gradients_at_home = false;
+    newer = Newer::kHost;
     ++fetches;
     return gradients;
   }
@@ -187,7 +195,7 @@ TensorView Rnn::gradient(const std::string& name) {
 }
 void Rnn::zero_gradients() {
   impl_->gradients.zero();
-  impl_->gradients_at_home = false;
+  impl_->newer = Impl::Newer::kZeros;
 }
 
 ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {

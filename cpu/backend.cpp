@@ -58,6 +58,7 @@ class CpuBackend final : public Backend {
     return memory;
   }
   void release(Device, void* memory) noexcept override { std::free(memory); }
+  void zero(Device, void* memory, std::size_t bytes) override { std::memset(memory, 0, bytes); }
   void copy(Device, void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
 };
 

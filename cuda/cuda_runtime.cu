@@ -156,6 +156,11 @@ cudaMemoryType CudaRuntime::place_of(const void* memory) const {
   return attributes.type;
 }
 
+void CudaRuntime::zero(void* memory, std::size_t bytes) {
+  const CurrentDevice current(device_);
+  check(device_, "cudaMemsetAsync", cudaMemsetAsync(memory, 0, bytes, stream_));
+}
+
 void CudaRuntime::copy(std::span<const Copy> copies) {
   const CurrentDevice current(device_);
   const std::lock_guard lock(in_staging_);

@@ -33,6 +33,7 @@ class CudaRuntime {
   void reserve(std::size_t bytes);
   void send(void* to, const void* from_host, std::size_t bytes);
 
+  void zero(void* memory, std::size_t bytes);
   // Backend::copy_all.
   void copy(std::span<const Copy> copies);
 

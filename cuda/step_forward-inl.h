@@ -38,7 +38,7 @@ void StepLayers<T, Runtime>::project_input(const LayerForward& call, const Memor
                   .ldb = w.in,
                   .c = gates,
                   .ldc = ld};
-  if (masks == nullptr) return runtime_.gemm(product);
+  if (masks == nullptr) return multiply(product);
   const DeviceSequence seq = on_device(call.sequence, m);
   product.a = m.x_masked;
   product.lda = w.in;
@@ -50,7 +50,7 @@ void StepLayers<T, Runtime>::project_input(const LayerForward& call, const Memor
                                       masks + g * call.masks.group_rows * w.in, w.in});
     product.b = w.input + column * w.in;
     product.c = gates + column;
-    runtime_.gemm(product);
+    multiply(product);
   }
 }
 

@@ -78,6 +78,10 @@ class FakeGpu final : public Backend {
   }
   void* allocate(Device, std::size_t bytes) override { return memory_.allocate(bytes); }
   void release(Device, void* memory) noexcept override { memory_.release(memory); }
+  void zero(Device, void* memory, std::size_t bytes) override {
+    const auto open = memory_.open(memory);
+    std::memset(memory, 0, bytes);
+  }
   void copy(Device, void* to, const void* from, std::size_t bytes) override {
     const auto open = memory_.open();
     if (bytes > 0) std::memcpy(to, from, bytes);

@@ -54,6 +54,7 @@ class FakeBackend final : public rondo::Backend {
   }
   void* allocate(rondo::Device, std::size_t bytes) override { return std::malloc(bytes + 1); }
   void release(rondo::Device, void* memory) noexcept override { std::free(memory); }
+  void zero(rondo::Device, void* memory, std::size_t bytes) override { std::memset(memory, 0, bytes); }
   void copy(rondo::Device, void* to, const void* from, std::size_t bytes) override {
     std::memcpy(to, from, bytes);
   }

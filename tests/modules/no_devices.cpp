@@ -10,6 +10,7 @@ class Blind final : public rondo::Backend {
   std::unique_ptr<rondo::BackendPlan> make_plan(const rondo::Request&) override { return nullptr; }
   void* allocate(rondo::Device, std::size_t) override { return nullptr; }
   void release(rondo::Device, void*) noexcept override {}
+  void zero(rondo::Device, void*, std::size_t) override {}
   void copy(rondo::Device, void*, const void*, std::size_t) override {}
 };
 }  // namespace
