@@ -93,7 +93,7 @@ int run_sets(const bench::ShapeOptions& options, const std::vector<std::string>&
   benchmark::AddCustomContext("device", runner.device + " (" + runner.device_name + ")");
   benchmark::AddCustomContext("isa", runner.isa);
   benchmark::AddCustomContext("threads", std::to_string(runner.threads));
-  benchmark::AddCustomContext("math", "strict");
+  benchmark::AddCustomContext("math", options.math);
   for (const bench::NamedShape& shape : bench::kShapes) {
     if (!sets.contains(shape.set)) continue;
     for (const std::string& cell : cells) {
@@ -137,9 +137,7 @@ int run_program(int argc, char** argv) {
   CLI::App* run = app.add_subcommand("run", "sets of named shapes; takes Google Benchmark's options too");
   run->add_option("--set", sets, "sets to run (default: all)")->check(CLI::IsMember(all_sets));
   run->add_option("--cell", cells, "cells to run (default: all)")->check(CLI::IsMember(all_cells));
-  run->add_option("--threads", options.threads, "threads")->check(CLI::Range(1, 4096));
-  run->add_option("--device", options.device, "cpu, cuda, cuda:N or auto");
-  run->add_option("--dtype", options.dtype, "f32 or f64")->check(CLI::IsMember({"f32", "f64"}));
+  bench::add_run_options(*run, options);
   run->allow_extras();
   bench::CompareOptions compare_options;
   const CLI::App* compare = add_compare(app, compare_options);

@@ -24,7 +24,7 @@ std::string json_line(const ShapeOptions& options, const Timing& timing, const R
   line["layers"] = options.layers;
   line["bidirectional"] = options.bidirectional;
   line["dtype"] = options.dtype;
-  line["math"] = "strict";
+  line["math"] = options.math;
   line["median_us"] = rounded(timing.median_us);
   line["min_us"] = rounded(timing.min_us);
   line["samples"] = timing.samples;

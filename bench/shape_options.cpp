@@ -19,10 +19,17 @@ void add_shape_options(CLI::App& app, ShapeOptions& options) {
                  "inference: forward over T steps; training: forward and all gradients; "
                  "step: T steps, one call each")
       ->check(CLI::IsMember({"inference", "training", "step"}));
+  add_run_options(app, options);
+  app.option_defaults()->always_capture_default();
+}
+
+void add_run_options(CLI::App& app, ShapeOptions& options) {
   app.add_option("--threads", options.threads, "threads")->check(CLI::Range(1, 4096));
   app.add_option("--device", options.device, "cpu, cuda, cuda:N or auto");
-  app.add_option("--dtype", options.dtype, "f32 or f64")->check(CLI::IsMember({"f32", "f64"}));
-  app.option_defaults()->always_capture_default();
+  app.add_option("--dtype", options.dtype, "f32, f64, f16 or bf16")
+      ->check(CLI::IsMember({"f32", "f64", "f16", "bf16"}));
+  app.add_option("--math", options.math, "strict, or tf32: products of f32 in TF32 on a device that has it")
+      ->check(CLI::IsMember({"strict", "tf32"}));
 }
 
 double flops(const ShapeOptions& options) {

@@ -21,11 +21,14 @@ struct ShapeOptions {
   std::string phase = "inference";  // inference, training, step
   int threads = 1;
   std::string device = "cpu";       // cpu, cuda, cuda:N, auto
-  std::string dtype = "f32";        // f32, f64
+  std::string dtype = "f32";        // f32, f64, f16, bf16
+  std::string math = "strict";      // strict, tf32
 };
 
 // Adds one option a field; values out of range or not in the list are errors that say what exists.
 void add_shape_options(CLI::App& app, ShapeOptions& options);
+// Those of them that are not about the shape: --threads, --device, --dtype, --math.
+void add_run_options(CLI::App& app, ShapeOptions& options);
 
 // Floating-point operations of one run: 2 T N G H (I + H) a layer and direction, where the input of a
 // later layer is the output of both directions; three times that for training.

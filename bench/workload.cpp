@@ -13,20 +13,22 @@ namespace {
 using rondo::Shape;
 using rondo::Tensor;
 
-template <class T>
-void fill_uniform(std::span<T> values, T bound, unsigned seed) {
+// Drawn as Real, and stored as T.
+template <class T, class Real = T>
+void fill_uniform(std::span<T> values, double bound, unsigned seed) {
   std::mt19937 generator(seed);
-  std::uniform_real_distribution<T> uniform(-bound, bound);
-  for (T& value : values) value = uniform(generator);
+  std::uniform_real_distribution<Real> uniform(static_cast<Real>(-bound), static_cast<Real>(bound));
+  for (T& value : values) value = static_cast<T>(uniform(generator));
 }
 
 Tensor random_tensor(rondo::DType dtype, const Shape& shape, double bound, unsigned seed) {
   Tensor tensor(dtype, shape);
-  if (dtype == rondo::DType::kF32) {
-    fill_uniform(tensor.span<float>(), static_cast<float>(bound), seed);
-  } else {
-    fill_uniform(tensor.span<double>(), bound, seed);
-  }
+  if (dtype == rondo::DType::kF32) fill_uniform(tensor.span<float>(), bound, seed);
+  if (dtype == rondo::DType::kF64) fill_uniform(tensor.span<double>(), bound, seed);
+  if (dtype == rondo::DType::kF16)
+    fill_uniform<rondo::Float16, float>(tensor.span<rondo::Float16>(), bound, seed);
+  if (dtype == rondo::DType::kBf16)
+    fill_uniform<rondo::BFloat16, float>(tensor.span<rondo::BFloat16>(), bound, seed);
   return tensor;
 }
 
@@ -142,7 +144,11 @@ rondo::RnnConfig config_of(const ShapeOptions& options) {
   config.hidden_size = options.h;
   config.num_layers = options.layers;
   if (options.bidirectional) config.direction = rondo::Direction::kBidirectional;
-  config.dtype = options.dtype == "f64" ? rondo::DType::kF64 : rondo::DType::kF32;
+  using enum rondo::DType;
+  for (const rondo::DType dtype : {kF32, kF64, kF16, kBf16}) {
+    if (options.dtype == to_string(dtype)) config.dtype = dtype;
+  }
+  if (options.math == "tf32") config.math_mode = rondo::MathMode::kTf32;
   return config;
 }
 

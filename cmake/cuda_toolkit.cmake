@@ -1,11 +1,15 @@
-# Finds nvcc 12.4 or newer and cuBLAS, in a CUDA toolkit or in Python's wheels, and enables the language CUDA.
-# Sets RONDO_CUDA_MISSING: "" when all is there, else a sentence that says what is not; and the imported
-# target rondo_cublas. Another toolkit: -DCMAKE_CUDA_COMPILER=/path/nvcc, or CUDACXX in the environment.
+# Finds nvcc 12.4 or newer, cuBLAS and cuDNN 9, in a CUDA toolkit or in Python's wheels, and enables the
+# language CUDA. Sets RONDO_CUDA_MISSING: "" when all is there, else a sentence that says what is not; and
+# RONDO_CUDA_INCLUDE_DIRS of the headers of all three, RONDO_CUDA_FOLDERS with the libraries that the module
+# opens at run time. Another toolkit: -DCMAKE_CUDA_COMPILER=/path/nvcc, or CUDACXX in the environment; another
+# cuDNN: CUDNN_ROOT, in either.
 set(RONDO_CUDA_MISSING "")
 set(oldest_nvcc 12.4)
 
-# The folders nvidia/cu13 (whole toolkit) and nvidia/cublas (of CUDA 12) of the first Python in PATH.
+# The folders nvidia/cu13 (whole toolkit), nvidia/cublas (of CUDA 12) and nvidia/cudnn of the first Python in
+# PATH.
 set(wheels "")
+set(cudnn_wheels "")
 find_program(RONDO_PYTHON NAMES python3)
 mark_as_advanced(RONDO_PYTHON)
 if(RONDO_PYTHON)
@@ -13,6 +17,7 @@ if(RONDO_PYTHON)
                   OUTPUT_VARIABLE nvidia_folders ERROR_QUIET)
   foreach(folder IN LISTS nvidia_folders)
     list(APPEND wheels "${folder}/cu13" "${folder}/cublas")
+    list(APPEND cudnn_wheels "${folder}/cudnn")
   endforeach()
 endif()
 set(toolkits "$ENV{CUDA_HOME}" "$ENV{CUDA_PATH}" /usr/local/cuda ${wheels})
@@ -57,6 +62,10 @@ if(NOT RONDO_CUDA_MISSING)
   endif()
 endif()
 
+if(NOT RONDO_CUDA_MISSING)
+  include(cudnn)
+endif()
+
 # CMake ends the configuration when a compiler does not work, which under AUTO is only a reason.
 if(NOT RONDO_CUDA_MISSING AND NOT RONDO_NVCC_WORKS STREQUAL "${CMAKE_CUDA_COMPILER} ${CMAKE_CXX_COMPILER}")
   set(probe "${PROJECT_BINARY_DIR}/CMakeFiles/rondo_nvcc")
@@ -91,9 +100,12 @@ if(NOT RONDO_CUDA_MISSING)
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
     set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
   endif()
-  add_library(rondo_cublas SHARED IMPORTED)
-  set_target_properties(rondo_cublas PROPERTIES IMPORTED_LOCATION "${RONDO_CUBLAS_LIBRARY}"
-    INTERFACE_INCLUDE_DIRECTORIES "${RONDO_CUBLAS_INCLUDE_DIR}")
-  message(STATUS "CUDA backend: nvcc ${nvcc_version}, ${RONDO_CUBLAS_LIBRARY}, "
-          "architectures ${CMAKE_CUDA_ARCHITECTURES}")
+  set(RONDO_CUDA_INCLUDE_DIRS ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} "${RONDO_CUBLAS_INCLUDE_DIR}"
+      "${cudnn_include}")
+  cmake_path(GET RONDO_CUBLAS_LIBRARY PARENT_PATH cublas_folder)
+  cmake_path(GET cudnn_library PARENT_PATH cudnn_folder)
+  set(RONDO_CUDA_FOLDERS "${cublas_folder}" "${cudnn_folder}")
+  list(REMOVE_DUPLICATES RONDO_CUDA_FOLDERS)
+  message(STATUS "CUDA backend: nvcc ${nvcc_version}, ${RONDO_CUBLAS_LIBRARY}, cuDNN ${cudnn_version} "
+          "(${cudnn_library}), architectures ${CMAKE_CUDA_ARCHITECTURES}")
 endif()

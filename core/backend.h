@@ -17,6 +17,8 @@ struct Request {
   std::int64_t max_n = 1;
   Device device{};
   bool data_on_host = true;  // x and y have to be brought to a device that is not the host
+  bool parameters_on_host = false;  // in training: an optimizer there reads gradients and writes parameters
+  void* stream = nullptr;           // PlanOptions::stream
 };
 
 // Parameters in a backend's own order, immutable.
@@ -61,6 +63,12 @@ class BackendPlan {
   virtual std::string path() const = 0;  // for explain(): "cpu kernels, avx2, up to 2 threads"
 };
 
+struct Copy {
+  void* to;
+  const void* from;
+  std::size_t bytes;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -72,8 +80,13 @@ class Backend {
   // Memory of one of its devices, at least 64-byte aligned, not initialised; DeviceError when it is full.
   virtual void* allocate(Device device, std::size_t bytes) = 0;
   virtual void release(Device device, void* memory) noexcept = 0;
-  // Either side may lie on the host or on the device. After all earlier work there, complete on return.
+  // One side at least lies on the device. After all earlier work of its own there, and before all later work.
+  // From the host it returns once the source was read, to the host it is complete on return.
   virtual void copy(Device device, void* to, const void* from, std::size_t bytes) = 0;
+  // Several, in any order: a backend that has to wait for its device does so once.
+  virtual void copy_all(Device device, std::span<const Copy> copies) {
+    for (const Copy& c : copies) copy(device, c.to, c.from, c.bytes);
+  }
 };
 
 // registry.cpp. Backends in order of registration, of one kind or all. The built-in ones are there from the

@@ -22,6 +22,10 @@ std::string described(const Candidate& candidate) {
   if (!candidate.support.ok) return text + candidate.support.reason;
   text += "predicted " + in_time_units(candidate.predicted_us);
   if (candidate.copies_us > 0) text += ", " + in_time_units(candidate.copies_us) + " of it copies";
+  if (candidate.parameter_copies_us > 0) {
+    text += " (" + in_time_units(candidate.parameter_copies_us) +
+            " of them parameters and gradients, which lie on the host)";
+  }
   return text;
 }
 
@@ -52,8 +56,9 @@ double predict_us(const Request& r, const DeviceCost& cost, int threads) {
   const double cores = std::max(1, threads);
   // A backward step costs two products of the forward step's size.
   const double calls = r.phase == Phase::kTraining ? 2 : 1, passes = r.phase == Phase::kTraining ? 3 : 1;
-  const double rate = cost.flops_per_us * cores / (c.dtype == DType::kF64 ? 2 : 1);
-  const double column = num_gates(c.cell) * h, bytes = column * h * (c.dtype == DType::kF64 ? 8 : 4);
+  const auto element = static_cast<double>(element_bytes(c.dtype));
+  const double rate = cost.flops_per_us * cores * 4 / element;  // given for f32; vectors hold bytes
+  const double column = num_gates(c.cell) * h, bytes = column * h * element;
   const double step =
       std::max({cost.step_floor_us, 2 * column * h * n / rate, bytes / (cost.weight_bytes_per_us * cores)});
   // From the second layer on all are alike.
@@ -64,12 +69,24 @@ double predict_us(const Request& r, const DeviceCost& cost, int threads) {
 double predict_copies_us(const Request& r, const DeviceCost& cost) {
   if (!r.data_on_host || cost.copy_bytes_per_us <= 0) return 0;
   const RnnConfig& c = r.config;
-  const std::int64_t steps = c.outputs == Outputs::kLast ? 1 : r.max_t;
-  const double row = static_cast<double>(r.max_t) * static_cast<double>(c.input_size) +
-                     static_cast<double>(steps) * static_cast<double>(output_size(c));
-  const double bytes = row * static_cast<double>(r.max_n) * static_cast<double>(element_bytes(c.dtype));
+  const double directions = num_directions(c), t = static_cast<double>(r.max_t);
+  const double outputs = c.merge == Merge::kNone ? directions : 1, states = c.cell == Cell::kLstm ? 2 : 1;
+  const double x = t * static_cast<double>(c.input_size);
+  const double y = (c.outputs == Outputs::kLast ? 1 : t) * static_cast<double>(output_size(c));
+  const double state = static_cast<double>(c.num_layers) * directions * static_cast<double>(c.hidden_size);
+  const double row = (x + outputs * y + states * state) * static_cast<double>(element_bytes(c.dtype));
+  // x goes there; y, h_n and c_n come back. Backward's dy, dx, dh0 and dc0 are of the same sizes.
   const double passes = r.phase == Phase::kTraining ? 2 : 1;
-  return passes * (2 * cost.copy_fixed_us + bytes / cost.copy_bytes_per_us);
+  return passes * ((1 + outputs + states) * cost.copy_fixed_us +
+                   row * static_cast<double>(r.max_n) / cost.copy_bytes_per_us);
+}
+
+double predict_parameter_copies_us(const Request& r, const DeviceCost& cost) {
+  if (!r.parameters_on_host || r.phase != Phase::kTraining || cost.copy_bytes_per_us <= 0) return 0;
+  const double bytes =
+      static_cast<double>(parameter_count(r.config)) * static_cast<double>(element_bytes(r.config.dtype));
+  // Each step of an optimizer: gradients come back, set to zero they go there, and so do the new parameters.
+  return 3 * (cost.copy_fixed_us + bytes / cost.copy_bytes_per_us);
 }
 
 Choice choose_device(const Request& request, std::span<const Candidate> candidates, DeviceChoice forced,
@@ -81,7 +98,8 @@ Choice choose_device(const Request& request, std::span<const Candidate> candidat
     const Device device = candidate.info.device;
     const bool cpu = device.kind == Device::Kind::kCpu;
     const DeviceCost& cost = cpu ? calibration.cpu : calibration.cuda;
-    candidate.copies_us = cpu ? 0 : predict_copies_us(request, cost);
+    candidate.parameter_copies_us = cpu ? 0 : predict_parameter_copies_us(request, cost);
+    candidate.copies_us = cpu ? 0 : predict_copies_us(request, cost) + candidate.parameter_copies_us;
     candidate.predicted_us = predict_us(request, cost, cpu ? cpu_threads : 1) + candidate.copies_us;
     if (!candidate.support.ok || (forced && device != *forced)) continue;
     ++able;

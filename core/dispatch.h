@@ -26,7 +26,8 @@ struct Candidate {
   DeviceInfo info;
   Support support;
   double predicted_us = 0;  // copies included
-  double copies_us = 0;
+  double copies_us = 0;     // those of parameters included
+  double parameter_copies_us = 0;
 };
 struct Choice {
   Device device;
@@ -39,9 +40,10 @@ struct Choice {
 Choice choose_device(const Request& request, std::span<const Candidate> candidates, DeviceChoice forced,
                      const Calibration& calibration, int cpu_threads);
 
-// The model itself, in microseconds; copies apart.
+// The model itself, in microseconds; copies apart, of a pass's arrays and of parameters with their gradients.
 double predict_us(const Request& request, const DeviceCost& cost, int threads);
 double predict_copies_us(const Request& request, const DeviceCost& cost);
+double predict_parameter_copies_us(const Request& request, const DeviceCost& cost);
 
 // Candidates of all registered backends for a request, then choose_device with the published figures.
 Choice plan_device(const Request& request, DeviceChoice forced);

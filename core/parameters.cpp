@@ -69,6 +69,12 @@ std::vector<double> draw(const RnnConfig& c, const ParameterInfo& parameter, Ini
   return values;
 }
 
+template <class T>
+void store(const std::vector<double>& values, TensorView parameters, std::int64_t offset) {
+  std::transform(values.begin(), values.end(), parameters.span<T>().begin() + offset,
+                 [](double value) { return static_cast<T>(value); });
+}
+
 }  // namespace
 
 std::vector<ParameterInfo> parameter_layout(const RnnConfig& c) {
@@ -104,11 +110,10 @@ void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed, Te
   std::uint32_t index = 0;
   for (const ParameterInfo& parameter : parameter_layout(config)) {
     const std::vector<double> values = draw(config, parameter, how, {seed, index++});
-    if (config.dtype == DType::kF32) {
-      std::copy(values.begin(), values.end(), static_cast<float*>(parameters.data) + parameter.offset);
-    } else {
-      std::copy(values.begin(), values.end(), static_cast<double*>(parameters.data) + parameter.offset);
-    }
+    if (config.dtype == DType::kF32) store<float>(values, parameters, parameter.offset);
+    if (config.dtype == DType::kF64) store<double>(values, parameters, parameter.offset);
+    if (config.dtype == DType::kF16) store<Float16>(values, parameters, parameter.offset);
+    if (config.dtype == DType::kBf16) store<BFloat16>(values, parameters, parameter.offset);
   }
 }
 

@@ -18,9 +18,15 @@ Shape Tape::x_shape() const { return record_ && record_->weights ? record_->forw
 
 Plan::Plan(const RnnConfig& config, const PlanOptions& options) : config_(config), options_(options) {
   validate_plan(config, options);
-  const auto& [phase, max_t, max_n, device] = options;
+  const auto& [phase, max_t, max_n, device, stream] = options;
   Backend& backend = backend_of(device);
-  const Request request{config, phase, max_t, max_n, device, device.kind != Device::Kind::kCpu};
+  const Request request{.config = config,
+                        .phase = phase,
+                        .max_t = max_t,
+                        .max_n = max_n,
+                        .device = device,
+                        .data_on_host = device.kind != Device::Kind::kCpu,
+                        .stream = stream};
   const Support support = backend.supports(request);
   if (!support.ok) throw DeviceError(to_string(device) + ": " + support.reason);
   impl_ = backend.make_plan(request);
@@ -47,6 +53,7 @@ void Plan::forward(const PackedWeights& weights, const ForwardArgs& args) {
   }
   validate_tape({.exists = args.tape->record_ != nullptr});
   Tape::Record& record = *args.tape->record_;
+  validate_tape({.fixed = options_.stream == nullptr || !record.owns});
   const auto [t, n] = validate_forward(*this, packed, args, record.owns ? nullptr : &record.memory);
   record.weights.reset();  // a pass that fails leaves an empty tape
   if (record.owns) {

@@ -2,6 +2,7 @@
 #include "rondo/rnn.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <utility>
@@ -44,6 +45,7 @@ struct Rnn::Impl {
   DeviceMemory workspace, room;                  // at home; room: copies of an inference pass's arrays
   DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
   bool gradients_at_home = false;                // the newer ones
+  std::int64_t fetches = 0, sends = 0;           // of gradients, of parameters, where home is not the host
 
   Impl(const RnnConfig& c, DeviceChoice asked)
       : config(c), forced(asked ? asked : device_from_environment()), home(forced.value_or(Device())) {
@@ -75,7 +77,9 @@ struct Rnn::Impl {
       return plan;
     };
     if (!reason.empty()) return made();
-    const Choice choice = plan_device({config, phase, t, n, {}, true}, forced);
+    const Request request{
+        .config = config, .phase = phase, .max_t = t, .max_n = n, .parameters_on_host = true};
+    const Choice choice = plan_device(request, forced);
     home = choice.device;
     reason = choice.reason;
     const auto logged = [&](Plan plan) {
@@ -84,10 +88,14 @@ struct Rnn::Impl {
     };
     if (forced || home == Device{}) return logged(made());
     try {
-      return logged(made());
+      Plan plan = made();
+      packed(plan);  // weights are the most that a network keeps there
+      return logged(std::move(plan));
     } catch (const DeviceError& error) {
       reason = message("cpu: ", home, " was the fastest by prediction and failed (", error.what(), ")");
       home = {};
+      parameters_sent = {};
+      sends = 0;
     }
     return logged(made());
   }
@@ -112,8 +120,11 @@ struct Rnn::Impl {
   const PackedWeights& packed(const Plan& plan) {
     if (std::exchange(changed, false)) weights[0] = weights[1] = {};
     PackedWeights& w = weights[static_cast<int>(plan.options().phase)];
-    if (w.empty()) w = plan.pack(home == Device{} ? parameters.view() : send(parameters, parameters_sent));
-    return w;
+    if (!w.empty()) return w;
+    if (home == Device{}) return w = plan.pack(parameters);
+    const TensorView there = send(parameters, parameters_sent);
+    ++sends;
+    return w = plan.pack(there);
   }
   TensorView send(const Tensor& array, DeviceMemory& there) const {
     const auto bytes = static_cast<std::size_t>(array.shape().count() * element_bytes(array.dtype()));
@@ -133,7 +144,18 @@ struct Rnn::Impl {
     const auto bytes = static_cast<std::size_t>(gradients.shape().count() * element_bytes(gradients.dtype()));
     backend_of(home).copy(home, gradients.view().data, gradients_sent.data(), bytes);
     gradients_at_home = false;
+    ++fetches;
     return gradients;
+  }
+  // What an optimizer on the host costs; "" where nothing was fetched for one.
+  std::string traffic() const {
+    if (fetches == 0) return "";
+    const auto times = [](std::int64_t n) { return n == 1 ? std::string("once") : message(n, " times"); };
+    const auto bytes = static_cast<double>(gradients.shape().count() * element_bytes(gradients.dtype()));
+    char each[32];
+    std::snprintf(each, sizeof each, bytes < 1e6 ? "%.1f kB" : "%.1f MB", bytes / (bytes < 1e6 ? 1e3 : 1e6));
+    return message("; gradients were brought to the host ", times(fetches), ", parameters sent ",
+                   times(sends), " (", each, " each)");
   }
 };
 
@@ -258,7 +280,7 @@ ConstTensorView Rnn::step(ConstTensorView x_t, State& state) {
 std::string Rnn::explain() const {
   const Impl& m = *impl_;
   if (m.reason.empty()) return "not planned yet: the device is chosen at the first call";
-  return m.reason + "; path: " + (m.plans.empty() ? "" : m.plans.back().path());
+  return m.reason + "; path: " + (m.plans.empty() ? "" : m.plans.back().path()) + m.traffic();
 }
 
 }  // namespace rondo

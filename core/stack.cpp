@@ -17,6 +17,7 @@ StackPlan::StackPlan(const Request& request, std::unique_ptr<LayerBackend> layer
   inference_ = lay_out(false);
   if (phase_ == Phase::kTraining) training_ = lay_out(true);
   host_.reserve(inference_.host_bytes);
+  layers_->reserve_index(std::max(max_n_, max_t_ * max_n_));  // of rows, and of rows and steps
 }
 
 bool StackPlan::reduces() const {

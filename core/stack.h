@@ -130,6 +130,8 @@ class LayerBackend {
   // Whether the host reads and writes this memory as its own; else send_index copies an index there.
   virtual bool on_host() const = 0;
   virtual void send_index(std::int64_t* to, const std::int64_t* from, std::int64_t count) = 0;
+  // Before any pass: the most that send_index will be given.
+  virtual void reserve_index(std::int64_t) {}
 
   // Glue: `count` rows of `width` elements.
   // to = from; zeros where from has no data.

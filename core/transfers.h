@@ -29,23 +29,28 @@ class Transfers {
   void send() {
     if (inputs_.empty() && outputs_.empty()) return;
     room_.reserve(device_, bytes_);
+    std::vector<Copy> copies;
     for (const auto& [view, host, offset] : inputs_) {
       *view = {room_.data() + offset, host.dtype, host.shape, device_};
-      if (size(host) > 0) room_.backend().copy(device_, room_.data() + offset, host.data, size(host));
+      if (size(host) > 0) copies.push_back({room_.data() + offset, host.data, size(host)});
     }
     for (const auto& [view, host, offset] : outputs_) {
       *view = {room_.data() + offset, host.dtype, host.shape, device_};
     }
+    if (!copies.empty()) room_.backend().copy_all(device_, copies);
   }
+  // All outputs are there on return.
   void fetch() const {
+    std::vector<Copy> copies;
     for (const auto& [view, host, offset] : outputs_) {
-      if (size(host) > 0) room_.backend().copy(device_, host.data, room_.data() + offset, size(host));
+      if (size(host) > 0) copies.push_back({host.data, room_.data() + offset, size(host)});
     }
+    if (!copies.empty()) room_.backend().copy_all(device_, copies);
   }
 
  private:
   template <class View>
-  struct Copy {
+  struct Moved {
     View* view;
     View host;
     std::size_t offset;
@@ -70,8 +75,8 @@ class Transfers {
   Device device_;
   DeviceMemory& room_;
   std::size_t bytes_ = 0;
-  std::vector<Copy<ConstTensorView>> inputs_;
-  std::vector<Copy<TensorView>> outputs_;
+  std::vector<Moved<ConstTensorView>> inputs_;
+  std::vector<Moved<TensorView>> outputs_;
   std::vector<std::vector<ConstTensorView>> lists_;  // whose elements stay where they are
 };
 

@@ -34,7 +34,7 @@ struct CallSizes {
   std::int64_t t, n;
 };
 struct TapeFacts {
-  bool exists = true, recorded = true, unused = true, same_plan = true, same_weights = true;
+  bool exists = true, fixed = true, recorded = true, unused = true, same_plan = true, same_weights = true;
 };
 void validate_tape(const TapeFacts& tape);
 void validate_parameters(const char* call, const RnnConfig&, Device, const ConstTensorView& parameters);

@@ -273,6 +273,9 @@ CallSizes validate_backward(const Plan& plan, const ForwardArgs& recorded, const
 
 void validate_tape(const TapeFacts& tape) {
   require(tape.exists, "tape: was moved from, expected one that is whole");
+  require(tape.fixed,
+          "forward: the tape owns its memory, expected one made with the caller's "
+          "(Plan::tape_bytes), since the plan has a stream and memory that grows is not ordered on it");
   require(tape.recorded, "backward: the tape is empty, expected one that a forward pass was given");
   require(tape.unused, "backward: the tape was used by an earlier backward pass, expected a fresh forward");
   require(tape.same_plan, "backward: the tape was recorded by another network or plan, expected this one's");

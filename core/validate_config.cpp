@@ -45,13 +45,15 @@ void validate_config(const RnnConfig& c) {
   check_enum("gru_reset", c.gru_reset, GruReset::kBefore);
   check_enum("layout", c.layout, Layout::kBatchMajor);
   check_enum("outputs", c.outputs, Outputs::kLast);
-  check_enum("math_mode", c.math_mode, MathMode::kStrict);
+  check_enum("math_mode", c.math_mode, MathMode::kTf32);
   check_enum("gate_masks", c.gate_masks, GateMasks::kPerGate);
   check_enum("layer_masks", c.layer_masks, LayerMasks::kPerSequence);
   validate_least("RnnConfig", "input_size", c.input_size, 1);
   validate_least("RnnConfig", "hidden_size", c.hidden_size, 1);
   validate_least("RnnConfig", "num_layers", c.num_layers, 1);
-  require(c.dtype <= DType::kF64, "RnnConfig: dtype is ", c.dtype, ", expected f32 or f64");
+  require(c.dtype <= DType::kBf16, "RnnConfig: dtype is ", c.dtype, ", expected f32, f64, f16 or bf16");
+  require(c.math_mode == MathMode::kStrict || c.dtype == DType::kF32, "RnnConfig: math_mode is ", c.math_mode,
+          " with dtype ", c.dtype, ", expected strict: tf32 is for products of f32");
   check_rate("dropout", c.dropout);
   check_rate("recurrent_dropout", c.recurrent_dropout);
   check_rate("layer_dropout", c.layer_dropout);
@@ -64,6 +66,8 @@ void validate_plan(const RnnConfig& c, const PlanOptions& o) {
   validate_config(c);
   validate_least("PlanOptions", "max_t", o.max_t, 1);
   validate_least("PlanOptions", "max_n", o.max_n, 0);
+  require(o.stream == nullptr || o.device.kind != Device::Kind::kCpu, "PlanOptions: stream is given, ",
+          "expected none for a plan on ", o.device, ": calls on the CPU are complete on return");
   const std::int64_t n = std::max<std::int64_t>(o.max_n, 1), gates = num_gates(c.cell);
   check_product("PlanOptions", "max_t * max_n * L * D * G * H",
                 {o.max_t, n, c.num_layers, num_directions(c), gates, c.hidden_size});

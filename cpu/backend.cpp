@@ -36,6 +36,9 @@ class CpuBackend final : public Backend {
     // Leading dimensions of a BLAS are 32-bit.
     constexpr std::int64_t kMost = std::int64_t{1} << 28;
     const RnnConfig& c = request.config;
+    if (c.dtype != DType::kF32 && c.dtype != DType::kF64) {
+      return {false, "the CPU backend computes in f32 and f64, not in " + to_string(c.dtype)};
+    }
     if (c.input_size <= kMost && c.hidden_size <= kMost) return {};
     return {false,
             "input_size or hidden_size is above " + std::to_string(kMost) + ", more than BLAS can count"};

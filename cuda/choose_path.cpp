@@ -22,6 +22,7 @@ bool reduces(const RnnConfig& c) {
 std::string missing_option(const Request& r) {
   const RnnConfig& c = r.config;
   const bool training = r.phase == Phase::kTraining;
+  if (c.dtype > DType::kBf16) return "cuDNN computes in f32, f64, f16 and bf16, not in " + to_string(c.dtype);
   if (c.cell == Cell::kGru && c.gru_reset == GruReset::kBefore) return "cuDNN has no GRU with reset_before";
   if (c.direction == Direction::kReverse) return "cuDNN has no network that runs in reverse only";
   if (training && c.dropout > 0) return "cuDNN has no dropout with one mask for all steps";

@@ -18,6 +18,7 @@ struct ColumnMajorGemm {
   std::int64_t ldb;
   T* c;
   std::int64_t ldc;
+  bool tf32;
 };
 
 // A row-major matrix read by columns is its transpose, so the operands change places and keep their flags.
@@ -37,7 +38,8 @@ ColumnMajorGemm<T> column_major(const Gemm<T>& g) {
           g.a,
           g.transpose_a ? leading(g.lda, g.k, g.m) : leading(g.lda, g.m, g.k),
           g.c,
-          leading(g.ldc, g.m, g.n)};
+          leading(g.ldc, g.m, g.n),
+          g.tf32};
 }
 
 }  // namespace rondo::cuda

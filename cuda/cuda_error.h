@@ -18,10 +18,17 @@ inline void check(int device, const char* call, cudaError_t status) {
 // Whether every later call of this process fails as well; else "".
 std::string restart_notice(cudaError_t status);
 
-// The device is the calling thread's current one as long as this lives.
+// A child of fork cannot use CUDA once its parent has. From note_forks() on, refuse_after_fork() throws in
+// every process that is forked, before it calls CUDA with what is not its own.
+void note_forks();
+void refuse_after_fork(int device);
+
+// The device is the calling thread's current one as long as this lives. Where the thread had used no device,
+// going back to 0 makes a context there: CUDA's runtime has no call that does not.
 class CurrentDevice {
  public:
   explicit CurrentDevice(int device) {
+    refuse_after_fork(device);
     check(device, "cudaGetDevice", cudaGetDevice(&before_));
     if (before_ == device) return;
     check(device, "cudaSetDevice", cudaSetDevice(device));

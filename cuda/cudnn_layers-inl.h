@@ -1,8 +1,9 @@
 // A stack, or its layers one by one, by cuDNN: the path for what cuDNN has.
 //
-// An algorithm that keeps weights on the chip runs passes that suit it (cuda/choose_path.h). Beside it stand the
-// standard algorithm, for batches that do not, and the standard algorithm on packed rows, for different lengths.
-// Which one runs a pass follows from its rows alone, so that backward takes the one that forward took.
+// An algorithm that keeps weights on the chip runs passes that suit it (cuda/choose_path.h). Beside it stand
+// the standard algorithm, for batches that do not, and the standard algorithm on packed rows, for different
+// lengths. Which one runs a pass follows from its rows alone, so that backward takes the one that forward
+// took.
 #pragma once
 
 #include <algorithm>
@@ -22,14 +23,14 @@ template <class T, class Runtime>
 class CudnnLayers final : public Glue<T, Runtime> {
  public:
   // CudnnRefusal where cuDNN does not run it.
-  CudnnLayers(const Request& request, const Path& path, const DeviceTraits& device, Runtime& runtime)
-      : Glue<T, Runtime>(runtime),
+  CudnnLayers(const Request& request, const Path& path, std::shared_ptr<Runtime> runtime)
+      : Glue<T, Runtime>(std::move(runtime)),
         config_(request.config),
         phase_(request.phase),
         max_t_(request.max_t),
         max_n_(request.max_n),
         path_(path),
-        device_(device) {
+        device_(runtime_.traits()) {
     std::int64_t offset = 0;
     for (std::int64_t l = 0; l < config_.num_layers; l += layers_a_call()) add_call(l, offset);
     if (*path_.cudnn != CudnnAlgorithm::kStandard) try_out();
@@ -42,15 +43,14 @@ class CudnnLayers final : public Glue<T, Runtime> {
     return arena.used();
   }
   std::unique_ptr<Packed> pack(const void* parameters) const override {
-    return std::make_unique<CudnnWeights<T, Runtime>>(config_, phase_, maps_, parameters, runtime_);
+    return std::make_unique<CudnnWeights<T, Runtime>>(config_, phase_, maps_, parameters, owner_);
   }
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
-  std::string path() const override {
-    return "cuDNN " + to_string(*path_.cudnn) + ": " + path_.reason;
-  }
+  std::string path() const override { return "cuDNN " + to_string(*path_.cudnn) + ": " + path_.reason; }
 
  private:
+  using Glue<T, Runtime>::owner_;
   using Glue<T, Runtime>::runtime_;
   using Weights = CudnnWeights<T, Runtime>;
   static constexpr std::size_t kAlignment = 256;
@@ -119,11 +119,12 @@ class CudnnLayers final : public Glue<T, Runtime> {
     if (c.standard.rnn == nullptr) return c.chosen;
     if (!suits(c.chosen.network, device_, trains, call.sequence.n)) return c.standard;
     try {
-      c.chosen.rnn->sizes(call.sequence, trains);
+      const CudnnSizes sizes = c.chosen.rnn->sizes(call.sequence, trains);
+      const bool fits = sizes.workspace <= room_.workspace && sizes.reserve <= room_.reserve;
+      return fits ? c.chosen : c.standard;
     } catch (const CudnnRefusal&) {
       return c.standard;
     }
-    return c.chosen;
   }
   void try_out();
 
@@ -250,7 +251,8 @@ void CudnnLayers<T, Runtime>::backward(const LayerBackward& call) {
 }
 
 // Runs each call once on zeros, for the few steps that show whether cuDNN runs it at all: some refusals come
-// with the pass. A DeviceError of a pass is a refusal; a device that is lost reports it again at the next call.
+// with the pass. A DeviceError of a pass is a refusal; a device that is lost reports it again at the next
+// call.
 template <class T, class Runtime>
 void CudnnLayers<T, Runtime>::try_out() {
   if (max_n_ == 0) return;
@@ -267,7 +269,8 @@ void CudnnLayers<T, Runtime>::try_out() {
   const std::int64_t e = sizeof(T), t = std::min<std::int64_t>(max_t_, 2), flat = t * max_n_;
   const std::int64_t out = num_directions(config_) * config_.hidden_size;
   const std::int64_t wide = std::max(config_.input_size, layer_input_size(config_, 1));
-  const auto parameters = zeros(maps_.back().end() * e), x = zeros(flat * wide * e), y = zeros(flat * out * e);
+  const auto parameters = zeros(maps_.back().end() * e), x = zeros(flat * wide * e),
+             y = zeros(flat * out * e);
   const auto dx = zeros(flat * wide * e), saved = zeros(static_cast<std::int64_t>(saved_bytes(0)));
   const auto workspace = zeros(static_cast<std::int64_t>(workspace_bytes(max_t_ * max_n_, max_n_)));
   const std::unique_ptr<Packed> weights = pack(parameters.get());

@@ -1,6 +1,6 @@
 // A recurrent network as cuDNN computes it, all layers and directions in one call: what the cuDNN path
-// (cuda/cudnn_layers-inl.h) asks for. Two classes fulfil it: one by cuDNN (cuda/cudnn_rnn.cpp, the only file
-// that includes its headers), and tests/host_cudnn.h by loops on the host.
+// (cuda/cudnn_layers-inl.h) asks for. Two classes fulfil it: one by cuDNN (cuda/cudnn_rnn.cpp), and
+// tests/host_cudnn.h by loops on the host.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@ namespace rondo::cuda {
 
 // cuDNN's, in the order of cudnnRNNAlgo_t.
 enum class CudnnAlgorithm : std::uint8_t { kStandard, kPersistStatic, kPersistDynamic, kPersistSmallH };
-std::string to_string(CudnnAlgorithm algorithm);  // "standard", "persist static", ...
+std::string to_string(CudnnAlgorithm algorithm);  // "standard", "persist-static", ...
 
 struct CudnnNetwork {
   Cell cell = Cell::kLstm;
@@ -33,13 +33,14 @@ class CudnnRefusal : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Memory of one pass on the device, 256-byte aligned. The reserve goes from a training forward to its backward.
+// Memory of one pass on the device, 256-byte aligned. The reserve goes from a training forward to its
+// backward.
 struct CudnnSizes {
   std::size_t workspace = 0, reserve = 0;
 };
 
-// All arrays lie on the device, dense, rows as `sequence` says; states are [L*D, n, H] with the n of `sequence`.
-// No array may overlap another.
+// All arrays lie on the device, dense, rows as `sequence` says; states are [L*D, n, H] with the n of
+// `sequence`. No array may overlap another.
 struct CudnnPass {
   const Sequence& sequence;
   const void* weights;  // weight_bytes
@@ -48,8 +49,8 @@ struct CudnnPass {
   const void* h0;       // null: zeros
   const void* c0;       // LSTM
   void* workspace;
-  void* reserve;        // null: inference
-  CudnnSizes room;      // bytes that the last two point to
+  void* reserve;    // null: inference
+  CudnnSizes room;  // bytes that the last two point to
 };
 struct CudnnForward : CudnnPass {
   void* h_n;  // null: not wanted
@@ -59,10 +60,10 @@ struct CudnnBackward : CudnnPass {
   const void* dy;    // [P, D*H]
   const void* dh_n;  // null: zero
   const void* dc_n;
-  void* dx;          // [P, I]
-  void* dh0;         // null: not wanted
+  void* dx;   // [P, I]
+  void* dh0;  // null: not wanted
   void* dc0;
-  void* dweights;    // weight_bytes, accumulated; null: not wanted
+  void* dweights;  // weight_bytes, accumulated; null: not wanted
 };
 
 class CudnnRnn {

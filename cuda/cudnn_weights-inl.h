@@ -2,6 +2,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/backend.h"
@@ -53,7 +54,8 @@ class WeightMap {
   std::int64_t end() const { return end_; }     // of the parameters
 
  private:
-  void add_direction(const RnnConfig& c, const CudnnRnn& rnn, std::int64_t layer, std::int64_t in_call, int d) {
+  void add_direction(const RnnConfig& c, const CudnnRnn& rnn, std::int64_t layer, std::int64_t in_call,
+                     int d) {
     const std::int64_t h = c.hidden_size, in = layer_input_size(c, layer);
     const int gates = num_gates(c.cell);
     for (const bool recurrent : {false, true}) {
@@ -83,14 +85,13 @@ class WeightMap {
   std::int64_t end_;
 };
 
-// The runtime outlives its weights.
 template <class T, class Runtime>
 class CudnnWeights final : public Packed {
  public:
   // maps: of each call, and of each algorithm that has another place for its weights.
   CudnnWeights(const RnnConfig& for_config, Phase for_phase, const std::vector<WeightMap>& maps,
-               const void* parameters, Runtime& runtime)
-      : runtime_(runtime) {
+               const void* parameters, std::shared_ptr<Runtime> runtime)
+      : owner_(std::move(runtime)), runtime_(*owner_) {
     config = for_config;
     phase = for_phase;
     std::size_t bytes = 0;
@@ -122,6 +123,7 @@ class CudnnWeights final : public Packed {
   const void* space(std::size_t map) const { return memory_ + offsets_[map]; }
 
  private:
+  std::shared_ptr<Runtime> owner_;
   Runtime& runtime_;
   std::vector<std::size_t> offsets_;
   std::byte* memory_ = nullptr;

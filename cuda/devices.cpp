@@ -3,6 +3,8 @@
 
 #include <cstdio>
 
+#include "cuda/cuda_error.h"
+
 namespace rondo::cuda {
 namespace {
 
@@ -50,15 +52,21 @@ std::string missing_device(cudaError_t status, int driver, int runtime) {
   switch (status) {
     case cudaSuccess:
     case cudaErrorNoDevice:
-      return "the NVIDIA driver sees no GPU" + text;
+      return "the NVIDIA driver sees no GPU" + text +
+             ": check nvidia-smi, CUDA_VISIBLE_DEVICES and which devices the container was given";
     case cudaErrorStubLibrary:
-      return "the libcuda.so that was loaded is the toolkit's stub, not a driver" + text;
+      return "the libcuda.so that was loaded is the toolkit's stub, not a driver" + text +
+             ": take the toolkit's folder of stubs out of LD_LIBRARY_PATH";
     case cudaErrorInsufficientDriver:
-      if (driver == 0) return "there is no NVIDIA driver" + text;
+      if (driver == 0) {
+        return "there is no NVIDIA driver" + text +
+               ": install it, or give the container the host's (docker run --gpus all)";
+      }
       return "the NVIDIA driver is for CUDA " + version_text(driver) + ", too old for runtime " +
-             version_text(runtime) + text;
+             version_text(runtime) + text +
+             ": install a newer one, or a build of rondo with an older toolkit";
     default:
-      return "CUDA does not start" + text;
+      return "CUDA does not start" + text + restart_notice(status);
   }
 }
 

@@ -1,6 +1,8 @@
 // The row-wise operations that core/stack.h asks of a backend, by the for_each of a runtime.
 #pragma once
 
+#include <memory>
+
 #include "core/stack.h"
 #include "cuda/runtime.h"
 
@@ -65,8 +67,11 @@ struct DrawMask {
 template <class T, class Runtime>
 class Glue : public LayerBackend {
  public:
-  explicit Glue(Runtime& runtime) : runtime_(runtime) {}
+  explicit Glue(std::shared_ptr<Runtime> runtime) : owner_(std::move(runtime)), runtime_(*owner_) {}
   bool on_host() const override { return false; }
+  void reserve_index(std::int64_t count) override {
+    runtime_.reserve(static_cast<std::size_t>(count) * sizeof(std::int64_t));
+  }
   void send_index(std::int64_t* to, const std::int64_t* from, std::int64_t count) override {
     runtime_.send(to, from, static_cast<std::size_t>(count) * sizeof(std::int64_t));
   }
@@ -83,6 +88,7 @@ class Glue : public LayerBackend {
   }
 
  protected:
+  std::shared_ptr<Runtime> owner_;  // shared with the weights, which may outlive the plan
   Runtime& runtime_;
 };
 

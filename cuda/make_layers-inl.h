@@ -11,7 +11,7 @@ namespace rondo::cuda {
 // DeviceError where none is left, with what each said.
 template <class T, class Runtime>
 std::unique_ptr<LayerBackend> make_layers(const Request& request, const PathChoice& choice,
-                                          const DeviceTraits& device, Runtime& runtime) {
+                                          const std::shared_ptr<Runtime>& runtime) {
   std::string refusals;
   for (Path path : choice.candidates) {
     path.reason += refusals;
@@ -22,7 +22,7 @@ std::unique_ptr<LayerBackend> make_layers(const Request& request, const PathChoi
       continue;
     }
     try {
-      return std::make_unique<CudnnLayers<T, Runtime>>(request, path, device, runtime);
+      return std::make_unique<CudnnLayers<T, Runtime>>(request, path, runtime);
     } catch (const CudnnRefusal& refusal) {
       refusals += "; cuDNN " + to_string(*path.cudnn) + " was refused (" + refusal.what() + ")";
     }

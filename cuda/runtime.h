@@ -31,9 +31,10 @@ struct Gemm {
   T* c = nullptr;
   std::int64_t ldc = 0;
   bool accumulate = false;
+  bool tf32 = false;  // of floats: operands may be rounded to TF32
 };
 
-// A runtime has, each ordered after the ones before, and none but send waiting for the device:
+// A runtime has, each ordered after the ones before, and none but reserve waiting for the device's last work:
 //
 //   void* allocate(std::size_t bytes);             256-byte aligned; DeviceError when full
 //   void release(void* memory) noexcept;
@@ -42,7 +43,9 @@ struct Gemm {
 //   template <class F> void for_each(std::int64_t rows, std::int64_t width, const F& f);
 //                                                  f(row, column) for each, in any order and at once; F is plain
 //                                                  data with a RONDO_CELL_FN void operator()(row, column) const
+//   DeviceTraits traits() const;                   cuda/choose_path.h
 //   std::unique_ptr<CudnnRnn> make_cudnn_rnn(const CudnnNetwork&);   cuda/cudnn_rnn.h; CudnnRefusal
+//   void reserve(std::size_t bytes);               before any pass: the most that one send will be given
 //   void send(void* to, const void* from_host, std::size_t bytes);   the source may change once it returns
 
 }  // namespace rondo::cuda

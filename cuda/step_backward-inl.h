@@ -82,7 +82,7 @@ void StepLayers<T, Runtime>::multiply_gradients(const LayerCall& call, const Bac
                                                 const T* da) const {
   const std::int64_t width = order_.recurrent_gates / step.segments * h_;
   for (int g = 0; g < step.segments; ++g) {
-    runtime_.gemm(Gemm<T>{.m = step.later,
+    multiply(Gemm<T>{.m = step.later,
                           .n = h_,
                           .k = width,
                           .a = da + g * width,
@@ -107,7 +107,7 @@ void StepLayers<T, Runtime>::run_backward(const LayerCall& call, const BackwardS
   if (!reset_before()) return runtime_.for_each(rows, h_, GruAfterBackward<T>{step});
   runtime_.for_each(rows, h_, GruBeforeCandidateBackward<T>{step});
   if (step.live == 0) return;
-  runtime_.gemm(Gemm<T>{.m = step.live,
+  multiply(Gemm<T>{.m = step.live,
                         .n = h_,
                         .k = h_,
                         .a = step.gates + kN * h_,
@@ -127,7 +127,7 @@ void StepLayers<T, Runtime>::run_backward(const LayerCall& call, const BackwardS
 template <class T, class Runtime>
 void StepLayers<T, Runtime>::add_product(T* to, const GateRun& run, const T* da, ConstRows operand,
                                          std::int64_t flat_rows, std::int64_t width) const {
-  runtime_.gemm(Gemm<T>{.transpose_a = true,
+  multiply(Gemm<T>{.transpose_a = true,
                         .m = run.count * h_,
                         .n = width,
                         .k = flat_rows,
@@ -201,7 +201,7 @@ void StepLayers<T, Runtime>::input_gradient(const LayerBackward& call, const Mem
   for (int g = 0; g < products; ++g) {
     const std::int64_t column = products == 1 ? 0 : order_.input_column[g] * h_;
     const bool add = call.accumulate_dx || g > 0;
-    runtime_.gemm(Gemm<T>{.m = call.sequence.total(),
+    multiply(Gemm<T>{.m = call.sequence.total(),
                           .n = in,
                           .k = order_.gates / products * h_,
                           .a = da + column,

@@ -107,7 +107,7 @@ void StepLayers<T, Runtime>::multiply_state(const LayerForward& call, const Forw
   const int products = step.masked_group == 0 ? 1 : order_.recurrent_gates;
   const std::int64_t width = order_.recurrent_gates / products * h_;
   for (int g = 0; g < products; ++g) {
-    runtime_.gemm(Gemm<T>{.transpose_b = true,
+    multiply(Gemm<T>{.transpose_b = true,
                           .m = rows,
                           .n = width,
                           .k = h_,
@@ -132,7 +132,7 @@ void StepLayers<T, Runtime>::run_forward(const LayerForward& call, const Forward
   }
   if (!reset_before()) return runtime_.for_each(rows, h_, GruAfterForward<T>{step});
   runtime_.for_each(rows, h_, GruBeforeGatesForward<T>{step});
-  runtime_.gemm(Gemm<T>{.transpose_b = true,
+  multiply(Gemm<T>{.transpose_b = true,
                         .m = rows,
                         .n = h_,
                         .k = h_,

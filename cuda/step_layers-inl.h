@@ -23,14 +23,16 @@ template <class T, class Runtime>
 class StepLayers final : public Glue<T, Runtime> {
  public:
   // why: what is told of the choice of this path.
-  StepLayers(const Request& request, Runtime& runtime, std::string why = "")
-      : Glue<T, Runtime>(runtime),
+  StepLayers(const Request& request, std::shared_ptr<Runtime> runtime, std::string why = "")
+      : Glue<T, Runtime>(std::move(runtime)),
         why_(std::move(why)),
         config_(request.config),
         phase_(request.phase),
         max_t_(request.max_t),
         order_(gate_order(config_)),
-        h_(config_.hidden_size) {}
+        h_(config_.hidden_size) {
+    this->reserve_index(max_t_ + 1);  // for on_device
+  }
   std::size_t saved_bytes(std::int64_t flat_rows) const override {
     Arena arena(nullptr);
     saved(arena, flat_rows);
@@ -44,7 +46,7 @@ class StepLayers final : public Glue<T, Runtime> {
     return std::max(inference.used(), training.used());
   }
   std::unique_ptr<Packed> pack(const void* parameters) const override {
-    return std::make_unique<Weights<T, Runtime>>(config_, phase_, parameters, runtime_);
+    return std::make_unique<Weights<T, Runtime>>(config_, phase_, parameters, owner_);
   }
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
@@ -53,6 +55,7 @@ class StepLayers final : public Glue<T, Runtime> {
   }
 
  private:
+  using Glue<T, Runtime>::owner_;
   using Glue<T, Runtime>::runtime_;
 
   // What training leaves for backward, of P flat rows.
@@ -99,6 +102,10 @@ class StepLayers final : public Glue<T, Runtime> {
       runtime_.send(m.offsets, seq.offsets, static_cast<std::size_t>(seq.t + 1) * sizeof(std::int64_t));
     }
     return {seq.t, seq.n, seq.step_stride, seq.row_stride, seq.offsets == nullptr ? nullptr : m.offsets};
+  }
+  void multiply(Gemm<T> product) const {
+    product.tf32 = config_.math_mode == MathMode::kTf32;
+    runtime_.gemm(product);
   }
   // to [n][H] = from, unless it lies there already.
   void load_state(const LayerCall& call, T* to, const void* from) const {

@@ -1,6 +1,7 @@
 // Parameters as the step path reads them: copies on the device, gates in the order of core/gate_order.h.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "core/arena.h"
@@ -57,12 +58,12 @@ struct PackBias {
   }
 };
 
-// The runtime outlives its weights.
 template <class T, class Runtime>
 class Weights final : public Packed {
  public:
-  Weights(const RnnConfig& for_config, Phase for_phase, const void* parameters, Runtime& runtime)
-      : runtime_(runtime), directions_(num_directions(for_config)) {
+  Weights(const RnnConfig& for_config, Phase for_phase, const void* parameters,
+          std::shared_ptr<Runtime> runtime)
+      : owner_(std::move(runtime)), runtime_(*owner_), directions_(num_directions(for_config)) {
     config = for_config;
     phase = for_phase;
     memory_ = static_cast<std::byte*>(runtime_.allocate(lay_out(nullptr)));
@@ -117,6 +118,7 @@ class Weights final : public Packed {
     runtime_.for_each(order.columns, h, PackBias<T>{w.bias, bias_ih, bias_hh, order, h});
   }
 
+  std::shared_ptr<Runtime> owner_;
   Runtime& runtime_;
   int directions_;
   std::vector<LayerWeights<T>> layers_;

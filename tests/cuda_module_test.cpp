@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 
 #include "core/backend.h"
 #include "readme_options.h"
@@ -53,6 +56,19 @@ TEST(CudaModule, SaysWhatIsMissing) {
   EXPECT_NE(first.reason.find(" (cudaGetDeviceCount: "), std::string::npos) << first.reason;
 }
 
+// In a process that does nothing else, whatever other tests have opened.
+TEST(CudaModule, OpensCublasOnlyWithADevice) {
+  const auto opened = [] {
+    backend().devices();
+    std::ifstream maps("/proc/self/maps");
+    const std::string text{std::istreambuf_iterator<char>(maps), {}};
+    const bool module = text.find("librondo_cuda.so") != std::string::npos;
+    std::_Exit(module && text.find("libcublas") == std::string::npos ? 0 : 1);
+  };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(opened(), ::testing::ExitedWithCode(0), "");
+}
+
 TEST(CudaModule, IsWhatTheLibraryFinds) {
   for (const DeviceInfo& info : list_devices()) {
     if (info.device != Device{Device::Kind::kCuda, 0}) continue;
@@ -86,14 +102,15 @@ TEST(CudaModule, SaysWhichSizesAreTooLarge) {
   EXPECT_NE(backend().supports({.config = config}).reason.find("i32"), std::string::npos);
 }
 
-// The README's table gives every row to the CUDA backend.
-TEST(CudaModule, SupportsEveryOptionOfTheReadme) {
+// What the README's table says of the CUDA backend.
+TEST(CudaModule, SupportsTheOptionsOfTheReadme) {
   for (const auto& [name, option] : testing::options()) {
     for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
       Request request{.config = {.cell = Cell::kLstm, .input_size = 3, .hidden_size = 4}, .phase = phase};
       option(request.config);
       const Support support = backend().supports(request);
-      EXPECT_TRUE(support.ok) << name << ", " << to_string(phase) << ": " << support.reason;
+      EXPECT_TRUE(support.ok)
+          << name << ", " << to_string(phase) << ": " << support.reason;
     }
   }
 }

@@ -61,6 +61,10 @@ class OnGpu : public ::testing::TestWithParam<Parameter> {
 class CudaParity : public OnGpu<NetworkKind> {};
 INSTANTIATE_TEST_SUITE_P(Each, CudaParity, ::testing::ValuesIn(network_kinds()), kind_name);
 
+class CudaParityOf16Bits : public OnGpu<NetworkKind> {};
+INSTANTIATE_TEST_SUITE_P(Each, CudaParityOf16Bits, ::testing::ValuesIn(kinds_of_16_bits()), kind_name);
+TEST_P(CudaParityOf16Bits, EveryCaseMatchesTheReference) { check_every_case(GetParam(), kGpu); }
+
 TEST_P(CudaParity, EveryCaseMatchesTheReference) { check_every_case(GetParam(), kGpu); }
 TEST_P(CudaParity, DrawnMasksAreThoseOfTheCpu) { check_drawn_masks(GetParam(), kGpu); }
 TEST_P(CudaParity, RunsGiveEqualBits) { check_equal_bits(GetParam(), kGpu); }

@@ -5,9 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "cuda/make_layers-inl.h"
-#include "device_solve.h"
+#include "device_check.h"
 #include "host_runtime.h"
-#include "network_fixture.h"
 #include "random_problems.h"
 
 namespace rondo::testing {
@@ -15,17 +14,17 @@ namespace {
 
 using cuda::CudnnAlgorithm;
 
-constexpr cuda::DeviceTraits kTraits{.multiprocessors = 132, .shared_bytes = 228 << 10};
-
 struct CudnnGpu {
   FakeMemory memory;
-  HostRuntime runtime{memory};
+  HostDevice device;
   cuda::AskedPath asked;
+  cuda::DeviceTraits traits = HostRuntime(memory, device).traits();
 };
 
 template <class T>
 std::unique_ptr<LayerBackend> layers(CudnnGpu& gpu, const Request& request) {
-  return cuda::make_layers<T>(request, cuda::choose_path(request, kTraits, gpu.asked), kTraits, gpu.runtime);
+  const auto runtime = std::make_shared<HostRuntime>(gpu.memory, gpu.device);
+  return cuda::make_layers<T>(request, cuda::choose_path(request, gpu.traits, gpu.asked), runtime);
 }
 
 // The one of this process, registered at the first use.
@@ -34,56 +33,33 @@ CudnnGpu& gpu() {
     auto* one = new CudnnGpu;
     backends();
     register_backend(std::make_unique<FakeGpu>(one->memory, [one](const Request& request) {
-      return request.config.dtype == DType::kF32 ? layers<float>(*one, request)
-                                                 : layers<double>(*one, request);
+      switch (request.config.dtype) {
+        case DType::kF32:
+          return layers<float>(*one, request);
+        case DType::kF64:
+          return layers<double>(*one, request);
+        case DType::kF16:
+          return layers<Float16>(*one, request);
+        default:
+          return layers<BFloat16>(*one, request);
+      }
     }));
     return one;
   }();
   return *made;
 }
 
-// What runs a problem in training: "step", or passes of cuDNN.
+// Whether cuDNN is the first to run a problem.
 bool by_cudnn(const Problem& p) {
   const Request request{p.config, Phase::kTraining, p.t + p.spare_t, p.n + p.spare_n, kFakeGpu};
-  return cuda::choose_path(request, kTraits, gpu().asked).candidates.front().cudnn.has_value();
-}
-
-template <class T>
-void check(Problem p, bool every_path, Measured& measured) {
-  p.device = kFakeGpu;
-  const Data data = draw_clear_of_kinks<T>(p);
-  SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
-               " seed " + std::to_string(p.seed));
-  const Truth<T> truth(p, data);
-  gpu().runtime.cudnn.passes.clear();
-  Data unmasked = data;
-  unmasked.call.input_masks = unmasked.call.recurrent_masks = unmasked.call.layer_masks = {};
-  Truth<T>(p, unmasked)
-      .compare_forward("inference", OnDevice<T>(p, data, Phase::kInference).infer(), measured);
-  for (Paths paths : every_path ? all_paths(p.config.cell) : std::vector<Paths>{Paths::kAll}) {
-    const auto upstream = select(data.upstream, paths);
-    const Solution<T> s = OnDevice<T>(p, data, Phase::kTraining).train(upstream);
-    if (paths == Paths::kAll) truth.compare_forward("training", s.results, measured);
-    truth.compare_backward(to_string(paths), s.gradients, upstream, measured);
-  }
-  const Solution<T> s = train_by_rnn<T>(p, data, data.upstream);
-  truth.compare_forward("Rnn", s.results, measured);
-  truth.compare_backward("Rnn", s.gradients, data.upstream, measured);
-}
-void check(const Problem& p, bool every_path, Measured& measured) {
-  if (p.config.dtype == DType::kF32) check<float>(p, every_path, measured);
-  if (p.config.dtype == DType::kF64) check<double>(p, every_path, measured);
-}
-
-std::string repeat(const std::string& name) {
-  const std::string test = ::testing::UnitTest::GetInstance()->current_test_info()->name();
-  return "repeat it with: RONDO_TEST_CASE=" + name + " cudnn_layers_test --gtest_filter='*" + test + "'";
+  const auto candidates = cuda::choose_path(request, gpu().traits, gpu().asked).candidates;
+  return !candidates.empty() && candidates.front().cudnn;
 }
 
 class CudnnTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    gpu().runtime.cudnn = {};
+    gpu().device.cudnn = {};
     gpu().asked = {};
     before_ = gpu().memory.allocated();
   }
@@ -95,11 +71,11 @@ class CudnnTest : public ::testing::Test {
 class CudnnLayersOf : public CudnnTest, public ::testing::WithParamInterface<NetworkKind> {};
 // cuDNN has no GRU with reset_before.
 std::vector<NetworkKind> cudnn_kinds() {
-  std::vector<NetworkKind> kinds = network_kinds();
-  std::erase_if(kinds, [](const NetworkKind& kind) {
+  std::vector<NetworkKind> kinds = kinds_of_16_bits();
+  for (const NetworkKind& kind : network_kinds()) {
     const RnnConfig config = kind.config(1, 1);
-    return config.cell == Cell::kGru && config.gru_reset == GruReset::kBefore;
-  });
+    if (config.cell != Cell::kGru || config.gru_reset == GruReset::kAfter) kinds.push_back(kind);
+  }
   return kinds;
 }
 INSTANTIATE_TEST_SUITE_P(Each, CudnnLayersOf, ::testing::ValuesIn(cudnn_kinds()), kind_name);
@@ -115,11 +91,12 @@ TEST_P(CudnnLayersOf, EveryCaseMatchesTheReference) {
       gpu().asked = {.any_cudnn = false, .algorithm = algorithm};
       if (!by_cudnn(p)) continue;
       ++problems;
-      check(p, true, measured);
+      gpu().device.cudnn.passes.clear();
+      check_on_device(p, kFakeGpu, true, measured);
       const auto has_steps = [](std::int64_t length) { return length > 0; };
       const bool computes =
           p.n > 0 && (p.lengths.empty() || std::any_of(p.lengths.begin(), p.lengths.end(), has_steps));
-      EXPECT_TRUE(!computes || !gpu().runtime.cudnn.passes.empty()) << "cuDNN was not called";
+      EXPECT_TRUE(!computes || !gpu().device.cudnn.passes.empty()) << "cuDNN was not called";
     }
     if (HasFailure()) return;
   }
@@ -128,7 +105,7 @@ TEST_P(CudnnLayersOf, EveryCaseMatchesTheReference) {
 }
 
 class RandomCudnnLayers : public CudnnTest, public ::testing::WithParamInterface<DType> {};
-INSTANTIATE_TEST_SUITE_P(Seeded, RandomCudnnLayers, ::testing::Values(DType::kF32, DType::kF64),
+INSTANTIATE_TEST_SUITE_P(Seeded, RandomCudnnLayers, ::testing::Values(DType::kF32, DType::kF64, DType::kF16, DType::kBf16),
                          [](const auto& instance) { return rondo::to_string(instance.param); });
 
 TEST_P(RandomCudnnLayers, MatchTheReference) {
@@ -144,7 +121,7 @@ TEST_P(RandomCudnnLayers, MatchTheReference) {
       p.input_masks = p.recurrent_masks = false;
       if (!by_cudnn(p)) continue;
       ++cudnn;
-      check(p, false, measured);
+      check_on_device(p, kFakeGpu, false, measured);
     }
     if (HasFailure()) return;  // one configuration is enough to look at
   }
@@ -174,10 +151,10 @@ Ran run(const RnnConfig& config, Device device, std::int64_t n, std::int64_t pla
   if (!lengths.empty()) options.lengths = {lengths.data(), {n}};
   options.dropout = {.seed = 5, .offset = 7};
   options.tape = &tape;
-  gpu().runtime.cudnn.passes.clear();
+  gpu().device.cudnn.passes.clear();
   ForwardResult out = rnn.forward(x, options);
   BackwardResult back = rnn.backward(tape, {.dy = dy});
-  return {rnn.explain(), gpu().runtime.cudnn.passes, std::move(out.y), std::move(out.h_n),
+  return {rnn.explain(), gpu().device.cudnn.passes, std::move(out.y), std::move(out.h_n),
           std::move(back.dx), copy_of(rnn.gradients())};
 }
 using Passes = std::vector<std::string>;
@@ -248,7 +225,7 @@ TEST_F(CudnnTest, RunsGiveEqualBits) {
 // Whatever cuDNN refuses, and whenever, the next path runs it, and explain() says so.
 TEST_F(CudnnTest, ARefusalTakesTheNextPath) {
   const RnnConfig config = lstm(32, 160);
-  HostCudnnRules& rules = gpu().runtime.cudnn;
+  HostCudnnRules& rules = gpu().device.cudnn;
   const auto persists = [](const cuda::CudnnNetwork& n) {
     return n.algorithm == CudnnAlgorithm::kStandard ? std::string() : "no kernel for this GPU";
   };
@@ -276,18 +253,18 @@ TEST_F(CudnnTest, ARefusalOfOneSizeTakesTheStandardAlgorithm) {
   Rnn rnn(config, kFakeGpu);
   const Tensor x = random_tensor(config.dtype, {6, 16, 32}, 60);
   const Tensor y = std::move(rnn.forward(x).y);
-  gpu().runtime.cudnn.sizes = [](const cuda::CudnnNetwork& n) {
+  gpu().device.cudnn.sizes = [](const cuda::CudnnNetwork& n) {
     return n.algorithm == CudnnAlgorithm::kStandard ? std::string() : "not this batch";
   };
-  gpu().runtime.cudnn.passes.clear();
+  gpu().device.cudnn.passes.clear();
   const Tensor again = std::move(rnn.forward(x).y);
-  EXPECT_EQ(gpu().runtime.cudnn.passes, Passes{"forward standard"});
+  EXPECT_EQ(gpu().device.cudnn.passes, Passes{"forward standard"});
   expect_near(again, y, config, "y");
 }
 
 TEST_F(CudnnTest, NoPathLeftIsAnErrorWithEveryReason) {
   gpu().asked = cuda::parse_path("cudnn");
-  gpu().runtime.cudnn.network = [](const cuda::CudnnNetwork&) { return std::string("too old"); };
+  gpu().device.cudnn.network = [](const cuda::CudnnNetwork&) { return std::string("too old"); };
   try {
     run(lstm(3, 4), kFakeGpu, 2, 2);
     FAIL() << "no DeviceError";

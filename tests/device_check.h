@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "device_solve.h"
+#include "element_types.h"
 #include "network_fixture.h"
 
 namespace rondo::testing {
@@ -36,8 +37,7 @@ void check_on_device(Problem p, bool every_path, Measured& measured) {
 }
 inline void check_on_device(Problem p, Device device, bool every_path, Measured& measured) {
   p.device = device;
-  if (p.config.dtype == DType::kF32) check_on_device<float>(p, every_path, measured);
-  if (p.config.dtype == DType::kF64) check_on_device<double>(p, every_path, measured);
+  with_type(p.config.dtype, [&](auto type) { check_on_device<decltype(type)>(p, every_path, measured); });
 }
 
 inline std::string repeat(const std::string& name) {
@@ -46,14 +46,32 @@ inline std::string repeat(const std::string& name) {
          " --gtest_filter='*" + test + "'";
 }
 
+// Cells with elements of 16 bits, as cuDNN has them: without reset_before.
+inline std::vector<NetworkKind> kinds_of_16_bits() {
+  std::vector<NetworkKind> all;
+  for (const CellChoice& cell : cell_choices()) {
+    const bool before = cell.cell == Cell::kGru && cell.gru_reset == GruReset::kBefore;
+    for (const DType dtype : {DType::kF16, DType::kBf16}) {
+      if (!before) all.push_back({cell, dtype});
+    }
+  }
+  return all;
+}
+
+// With elements of 16 bits, those cases whose options the device has.
 inline void check_every_case(const NetworkKind& kind, Device device) {
   Measured measured;
+  int checked = 0;
   for (const Case& c : cases()) {
     if (!selected(c.name)) continue;
     SCOPED_TRACE(std::string(c.name) + " (" + c.reason + "); " + repeat(c.name));
-    check_on_device(problem_of(c, kind.cell, kind.dtype), device, true, measured);
+    const Problem p = problem_of(c, kind.cell, kind.dtype);
+    if (element_bytes(kind.dtype) == 2 && !supports(p.config, Phase::kTraining, device).ok) continue;
+    ++checked;
+    check_on_device(p, device, true, measured);
     if (::testing::Test::HasFailure()) return;
   }
+  EXPECT_GT(checked, 0);
   measured.print(::testing::PrintToString(kind));
 }
 

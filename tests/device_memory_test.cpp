@@ -7,6 +7,7 @@
 #include "fake_gpu.h"
 #include "network_fixture.h"
 #include "problem.h"
+#include "rejected.h"
 
 namespace rondo::testing {
 namespace {
@@ -208,6 +209,75 @@ TEST_P(DeviceMemoryOf, APlanTakesItsOwnDevicesViews) {
   EXPECT_THROW(plan.forward(weights, {.x = x, .workspace = workspace.span()}), InvalidArgument);
 }
 
+// The fake ignores the stream; what is refused about it does not depend on that.
+TEST(DeviceMemory, APlanWithAStreamTakesTheCallersTapeAlone) {
+  fake_gpu();
+  const RnnConfig config{.input_size = 3, .hidden_size = 6};
+  int somewhere = 0;
+  const PlanOptions options{Phase::kTraining, 4, 2, kFakeGpu, &somewhere};
+  Plan plan(config, options);
+  const Tensor array = random_tensor(config.dtype, {parameter_count(config)}, 90);
+  const Tensor values = random_tensor(config.dtype, {4, 2, 3}, 91);
+  const auto there = [](const Tensor& from, DeviceMemory& memory) {
+    const auto bytes = static_cast<std::size_t>(from.shape().count()) * sizeof(float);
+    memory.reserve(kFakeGpu, bytes);
+    backend_of(kFakeGpu).copy(kFakeGpu, memory.data(), from.view().data, bytes);
+    return ConstTensorView(memory.data(), from.dtype(), from.shape(), kFakeGpu);
+  };
+  DeviceMemory parameters, x, work, room;
+  const PackedWeights weights = plan.pack(there(array, parameters));
+  work.reserve(kFakeGpu, plan.workspace_bytes());
+  room.reserve(kFakeGpu, plan.tape_bytes());
+  Tape owning, callers(room.span());
+  const ConstTensorView view = there(values, x);
+  expect_rejected([&] { plan.forward(weights, {.x = view, .tape = &owning, .workspace = work.span()}); },
+                  {"the tape owns its memory", "Plan::tape_bytes"});
+  plan.forward(weights, {.x = view, .tape = &callers, .workspace = work.span()});
+  plan.backward(weights, callers, {.workspace = work.span()});
+  expect_rejected([&] { Plan on_cpu(config, {.device = {}, .stream = &somewhere}); },
+                  {"PlanOptions: stream is given, expected none for a plan on cpu"});
+}
+
+TEST(DeviceMemory, WhatIsOutOfRangeIsRefusedBeforeTheDeviceSeesIt) {
+  fake_gpu();
+  Rnn rnn({.input_size = 3, .hidden_size = 6}, kFakeGpu);
+  const Tensor x = random_tensor(DType::kF32, {4, 2, 3}, 91);
+  const std::int64_t lengths[] = {4, 5};
+  expect_rejected([&] { rnn.forward(x, {.lengths = {lengths, {2}}}); },
+                  {"forward: lengths[1] is 5, expected 0 to T=4"});
+  State state = rnn.make_state(2);
+  expect_rejected([&] { state.reset_row(2); }, {"reset_row: row is 2, expected 0 to 1"});
+  EXPECT_EQ(rnn.forward(x).y.shape(), (Shape{4, 2, 6}));  // the device is none the worse for it
+}
+
+// One step of an optimizer on the host.
+void step_down(Rnn& rnn, const Tensor& x, const Tensor& dy) {
+  Tape tape;
+  rnn.zero_gradients();
+  const ForwardResult out = rnn.forward(x, {.tape = &tape});
+  rnn.backward(tape, {.dy = dy});
+  const auto dw = rnn.gradients().span<float>(), w = rnn.parameters().span<float>();
+  for (std::size_t i = 0; i < w.size(); ++i) w[i] -= 0.1F * dw[i];
+}
+
+TEST(DeviceMemory, ExplainCountsWhatAnOptimizerOnTheHostMoves) {
+  fake_gpu();
+  const RnnConfig config{.cell = Cell::kLstm, .input_size = 3, .hidden_size = 6};  // 264 parameters
+  const Tensor x = random_tensor(DType::kF32, {4, 2, 3}, 91), dy = random_tensor(DType::kF32, {4, 2, 6}, 92);
+  Rnn gpu(config, kFakeGpu), cpu(config, Device{});
+  gpu.forward(x);
+  EXPECT_EQ(gpu.explain().find("; gradients"), std::string::npos) << gpu.explain();
+  for (const char* expected : {"once, parameters sent 2 times", "2 times, parameters sent 3 times"}) {
+    step_down(gpu, x, dy);
+    step_down(cpu, x, dy);
+    const std::string crossed = "; gradients were brought to the host " + std::string(expected);
+    EXPECT_TRUE(gpu.explain().ends_with(crossed + " (1.1 kB each)")) << gpu.explain();
+  }
+  gpu.gradients();  // which lie on the host already
+  EXPECT_NE(gpu.explain().find("to the host 2 times"), std::string::npos) << gpu.explain();
+  EXPECT_EQ(cpu.explain().find("; gradients"), std::string::npos) << cpu.explain();
+}
+
 // The fake is no faster by prediction than a real one, so a large network goes to it.
 RnnConfig large_config() { return {.input_size = 512, .hidden_size = 512, .num_layers = 4}; }
 
@@ -221,6 +291,20 @@ TEST(DeviceMemory, AutoTakesTheCpuWhenTheDeviceIsFull) {
   EXPECT_EQ(rnn.device(), Device{});
   EXPECT_NE(rnn.explain().find("fake gpu: no memory for"), std::string::npos) << rnn.explain();
   EXPECT_EQ(memory.allocated(), 0U);
+}
+
+TEST(DeviceMemory, AutoTakesTheCpuWhenTheWeightsDoNotFit) {
+  FakeMemory& memory = fake_gpu();
+  const Tensor x(DType::kF32, {2, 64, 512});
+  const Plan plan(large_config(), {.max_t = 2, .max_n = 64, .device = kFakeGpu});
+  memory.limit = memory.allocated() + plan.workspace_bytes() + 1000;
+  Rnn rnn(large_config(), DeviceChoice()), cpu(large_config(), Device{});
+  const ForwardResult out = rnn.forward(x);
+  EXPECT_EQ(memory.allocated(), 0U) << "the device keeps what the CPU does not use";
+  memory.limit = SIZE_MAX;
+  EXPECT_EQ(rnn.device(), Device{});
+  EXPECT_NE(rnn.explain().find("fake gpu: no memory for"), std::string::npos) << rnn.explain();
+  EXPECT_TRUE(same_bits(out.y, cpu.forward(x).y));
 }
 
 TEST(DeviceMemory, AFullDeviceThatWasAskedForIsAnError) {

@@ -1,6 +1,7 @@
 // RONDO_DEVICE, the list of devices, what each supports, and how a network chooses and explains.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <set>
@@ -207,6 +208,55 @@ TEST(Supports, TheCpuRunsEveryConfiguration) {
       }
     }
   }
+}
+
+TEST(Supports, TheCpuRefusesTypesOf16BitsWithASentence) {
+  for (const auto& [dtype, name] : {std::pair{DType::kF16, "f16"}, std::pair{DType::kBf16, "bf16"}}) {
+    RnnConfig config = valid_config();
+    config.dtype = dtype;
+    const std::string sentence = std::string("the CPU backend computes in f32 and f64, not in ") + name;
+    const Support support = supports(config, Phase::kTraining);
+    EXPECT_FALSE(support.ok);
+    EXPECT_EQ(support.reason, sentence);
+    const auto expect_refused = [&](const auto& call, const std::string& message) {
+      try {
+        call();
+        ADD_FAILURE() << "accepted, expected DeviceError";
+      } catch (const DeviceError& error) {
+        EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+      }
+    };
+    expect_refused([&] { Plan plan(config, {.max_t = 2, .max_n = 2}); }, "cpu: " + sentence);
+    const Tensor x(dtype, {kT, kN, kI});
+    const DeviceVariable none_asked_for("auto");
+    for (const DeviceChoice choice : {DeviceChoice(Device{}), DeviceChoice()}) {
+      Rnn rnn(config, choice);
+      rnn.initialize(Initializer::kPyTorch, 1);
+      expect_refused([&] { (void)rnn.forward(x); }, sentence);
+    }
+  }
+}
+
+// The CPU has no TF32: what it computes when it may use it are the bits of f32.
+TEST(Supports, TheCpuComputesF32WhereTf32IsAllowed) {
+  RnnConfig config = valid_config(), fast = config;
+  fast.math_mode = MathMode::kTf32;
+  EXPECT_EQ(to_string(fast), to_string(config) + " tf32");
+  Rnn strict(config, Device{}), relaxed(fast, Device{});
+  strict.initialize(Initializer::kPyTorch, 1);
+  relaxed.initialize(Initializer::kPyTorch, 1);
+  Tensor x(DType::kF32, {kT, kN, kI});
+  for (float value = 0; float& e : x.span<float>()) e = value += 0.1F;
+  Tape tapes[2];
+  const ForwardResult a = strict.forward(x, {.tape = &tapes[0]}), b = relaxed.forward(x, {.tape = &tapes[1]});
+  const BackwardResult da = strict.backward(tapes[0], {.dy = a.y}),
+                       db = relaxed.backward(tapes[1], {.dy = b.y});
+  const auto expect_same = [](std::span<const float> u, std::span<const float> v) {
+    EXPECT_TRUE(std::ranges::equal(u, v));
+  };
+  expect_same(a.y.span<float>(), b.y.span<float>());
+  expect_same(da.dx.span<float>(), db.dx.span<float>());
+  expect_same(strict.gradients().span<float>(), relaxed.gradients().span<float>());
 }
 
 TEST(Supports, AMissingDeviceIsASentence) {

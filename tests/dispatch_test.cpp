@@ -66,6 +66,21 @@ TEST(Predict, WeightsThatHaveToBeReadAgainBoundAStep) {
   EXPECT_NEAR(predict_us(request(5, 1, 10), slow, 1), 1 + 5 * (16 + 0.8), 1e-9);
 }
 
+TEST(Predict, CountsTheBytesOfEachType) {
+  DeviceCost slow = kPlain.cpu;
+  slow.weight_bytes_per_us = 100;
+  Request typed = request(5, 1, 10);
+  for (const DType dtype : {DType::kF64, DType::kF16, DType::kBf16}) {
+    typed.config.dtype = dtype;
+    const double bytes = static_cast<double>(element_bytes(dtype));
+    EXPECT_NEAR(predict_us(typed, slow, 1), 1 + 5 * (16 + 0.8) * bytes / 4, 1e-9) << to_string(dtype);
+  }
+  EXPECT_EQ(element_bytes(DType::kF64), 8);
+  EXPECT_EQ(element_bytes(DType::kF16), 2);
+  EXPECT_EQ(element_bytes(DType::kBf16), 2);
+  EXPECT_NEAR(predict_copies_us(typed, kPlain.cuda), 2 * 10 + 0.2, 1e-9);  // of 100 elements
+}
+
 TEST(Predict, GrowsWithEverySize) {
   const double base = predict_us(request(50, 4, 64), kPlain.cpu, 1);
   EXPECT_GT(predict_us(request(51, 4, 64), kPlain.cpu, 1), base);
@@ -89,16 +104,65 @@ TEST(Predict, SizesBeyondIntDoNotOverflow) {
 }
 
 TEST(PredictCopies, CountsWhatHasToCross) {
-  const Request r = request(20, 5, 10);  // x and y have 1,000 floats each
-  EXPECT_NEAR(predict_copies_us(r, kPlain.cuda), 2 * 10 + 8, 1e-9);
+  const Request r = request(20, 5, 10);  // x and y have 1,000 floats each, h_n and c_n 50
+  EXPECT_NEAR(predict_copies_us(r, kPlain.cuda), 4 * 10 + 8.4, 1e-9);
   EXPECT_EQ(predict_copies_us(r, kPlain.cpu), 0);
-  Request resident = r, last = r, training = r;
+  Request resident = r;
   resident.data_on_host = false;
   EXPECT_EQ(predict_copies_us(resident, kPlain.cuda), 0);
-  last.config.outputs = Outputs::kLast;
-  EXPECT_LT(predict_copies_us(last, kPlain.cuda), predict_copies_us(r, kPlain.cuda));
-  training.phase = Phase::kTraining;
-  EXPECT_GT(predict_copies_us(training, kPlain.cuda), predict_copies_us(r, kPlain.cuda));
+}
+
+// The time of these arrays, of so many bytes each, at kPlain's 10 us and 1000 bytes a us.
+double copies(std::initializer_list<std::int64_t> sizes) {
+  double us = 0;
+  for (const std::int64_t bytes : sizes) us += 10 + static_cast<double>(bytes) / 1000;
+  return us;
+}
+
+TEST(PredictCopies, HasOneTermForEachArrayThatLevelOneMoves) {
+  for (const Merge merge : {Merge::kConcat, Merge::kSum, Merge::kNone}) {
+    Request r = request(7, 3, 16, 2);
+    r.config.cell = Cell::kGru;
+    r.config.input_size = 5;
+    r.config.dtype = DType::kF64;
+    r.config.direction = Direction::kBidirectional;
+    r.config.merge = merge;
+    const std::int64_t x = 7 * 3 * 5 * 8, h_n = 2 * 2 * 3 * 16 * 8;
+    for (const std::int64_t steps : {7, 1}) {
+      r.config.outputs = steps == 1 ? Outputs::kLast : Outputs::kSequence;
+      const std::int64_t y = steps * 3 * (merge == Merge::kConcat ? 32 : 16) * 8;
+      const double forward = merge == Merge::kNone ? copies({x, y, y, h_n}) : copies({x, y, h_n});
+      r.phase = Phase::kInference;
+      EXPECT_NEAR(predict_copies_us(r, kPlain.cuda), forward, 1e-9) << rondo::to_string(r.config);
+      // dy goes there, dx and dh0 come back.
+      const double backward = merge == Merge::kNone ? copies({y, y, x, h_n}) : copies({y, x, h_n});
+      r.phase = Phase::kTraining;
+      EXPECT_NEAR(predict_copies_us(r, kPlain.cuda), forward + backward, 1e-9) << rondo::to_string(r.config);
+    }
+  }
+}
+
+TEST(PredictCopies, AnOptimizerOnTheHostMovesGradientsTwiceAndParametersOnce) {
+  Request r = request(20, 5, 10);
+  r.parameters_on_host = true;
+  const std::int64_t all = 4 * 10 * (10 + 10 + 2) * 4;  // W, R and two biases of four gates
+  EXPECT_EQ(predict_parameter_copies_us(r, kPlain.cuda), 0) << "inference sends them once, not in each pass";
+  r.phase = Phase::kTraining;
+  EXPECT_NEAR(predict_parameter_copies_us(r, kPlain.cuda), copies({all, all, all}), 1e-9);
+  EXPECT_EQ(predict_parameter_copies_us(r, kPlain.cpu), 0);
+  const Choice choice = choose(r, kGpu);
+  const Candidate& gpu = choice.candidates[1];
+  EXPECT_NEAR(gpu.parameter_copies_us, copies({all, all, all}), 1e-9);
+  EXPECT_NEAR(gpu.copies_us - gpu.parameter_copies_us, predict_copies_us(r, kPlain.cuda), 1e-9);
+  EXPECT_NEAR(gpu.predicted_us - gpu.copies_us, predict_us(r, kPlain.cuda, 1), 1e-9);
+  EXPECT_EQ(choice.candidates[0].copies_us, 0) << "the host is where they are";
+  // 2 * 100 + 3 * 20 * (5 + 5 * 0.0008), 2 * (40 + 8.4) and 3 * (10 + 3.52).
+  EXPECT_EQ(choice.reason.find("cuda:0: predicted 638 us, 137 us of it copies (41 us of them parameters and "
+                               "gradients, which lie on the host), which was asked for; cpu: "),
+            0U)
+      << choice.reason;
+  r.parameters_on_host = false;
+  EXPECT_EQ(choose(r, kGpu).reason.find("parameters"), std::string::npos);
 }
 
 TEST(ChooseDevice, SmallWorkStaysAndLargeWorkGoes) {

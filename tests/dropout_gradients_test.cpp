@@ -26,8 +26,8 @@ void expect_slope(const RnnConfig& c, std::uint64_t offset) {
   const std::vector<double> parameters = values_of(rnn.parameters());
   const std::vector<double> x = values_of(random_tensor(c.dtype, {4, 3, 3}, 70));
   const Tensor dy = random_tensor(c.dtype, {4, 3, output_size(c)}, 71);
-  const std::vector<double> p_way = testing::RandomFill(72).values(parameter_count(c), 1, false);
-  const std::vector<double> x_way = testing::RandomFill(73).values(4 * 3 * 3, 1, false);
+  const std::vector<double> p_way = testing::RandomFill(72).values(parameter_count(c), 1, DType::kF64);
+  const std::vector<double> x_way = testing::RandomFill(73).values(4 * 3 * 3, 1, DType::kF64);
   Tape tape;
   struct Pass {
     Tensor x;  // the tape has a view of it until backward

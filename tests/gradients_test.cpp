@@ -75,10 +75,10 @@ class Draw {
     return (joins ? directions() : 1) * config_.hidden_size;
   }
   std::vector<Real> values(std::int64_t count) {
-    return reference::convert<Real>(random_.values(count, 0.8, false));
+    return reference::convert<Real>(random_.values(count, 0.8, DType::kF64));
   }
   std::vector<Real> mask(std::int64_t count) {
-    return reference::convert<Real>(random_.mask(count, 0.4, false));
+    return reference::convert<Real>(random_.mask(count, 0.4, DType::kF64));
   }
   std::vector<Real> same(const std::vector<Real>& v) { return values(static_cast<std::int64_t>(v.size())); }
 

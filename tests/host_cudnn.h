@@ -12,6 +12,7 @@
 #include "cuda/runtime.h"
 #include "fake_gpu.h"
 #include "reference.h"
+#include "rondo/half.h"
 
 namespace rondo::testing {
 
@@ -272,6 +273,10 @@ inline std::unique_ptr<cuda::CudnnRnn> make_host_cudnn(FakeMemory& memory, HostC
       return std::make_unique<HostCudnnRnn<float>>(memory, rules, network);
     case DType::kF64:
       return std::make_unique<HostCudnnRnn<double>>(memory, rules, network);
+    case DType::kF16:
+      return std::make_unique<HostCudnnRnn<Float16>>(memory, rules, network);
+    case DType::kBf16:
+      return std::make_unique<HostCudnnRnn<BFloat16>>(memory, rules, network);
     default:
       throw cuda::CudnnRefusal(to_string(network.dtype));
   }

@@ -1,26 +1,37 @@
 // The Runtime of cuda/runtime.h by loops on the host, on memory that is open only within its calls.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <numeric>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 
+#include "cuda/choose_path.h"
 #include "cuda/runtime.h"
 #include "fake_gpu.h"
 #include "host_cudnn.h"
 
 namespace rondo::testing {
 
+// What was asked of all runtimes together, and what their cuDNN refuses.
+struct HostDevice {
+  std::int64_t products = 0, launches = 0, tf32_products = 0;
+  HostCudnnRules cudnn;
+};
+
 class HostRuntime {
  public:
-  explicit HostRuntime(FakeMemory& memory) : memory_(memory) {}
+  HostRuntime(FakeMemory& memory, HostDevice& device) : memory_(memory), device_(device) {}
   void* allocate(std::size_t bytes) { return memory_.allocate(bytes); }
   void release(void* memory) noexcept { memory_.release(memory); }
 
   template <class T>
   void gemm(const cuda::Gemm<T>& p) {
-    ++products;
+    ++device_.products;
+    device_.tf32_products += p.tf32 ? 1 : 0;
     const auto open = memory_.open(p.a, p.b, p.c);
     for (std::int64_t i = 0; i < p.m; ++i) {
       for (std::int64_t j = 0; j < p.n; ++j) {
@@ -38,7 +49,7 @@ class HostRuntime {
   // Scrambled, so that calls which need an order among themselves go wrong.
   template <class F>
   void for_each(std::int64_t rows, std::int64_t width, const F& f) {
-    ++launches;
+    const std::int64_t launches = ++device_.launches;
     expect_no_host_pointer(f);
     const auto open = memory_.open();
     const std::int64_t count = rows * width;
@@ -49,23 +60,27 @@ class HostRuntime {
     }
   }
 
+  void reserve(std::size_t bytes) { reserved_ = std::max(reserved_, bytes); }
   void send(void* to, const void* from_host, std::size_t bytes) {
+    if (bytes > reserved_) {
+      throw std::logic_error("a pass sends " + std::to_string(bytes) + " bytes, of which planning reserved " +
+                             std::to_string(reserved_));
+    }
     const auto open = memory_.open(to);
     if (bytes > 0) std::memcpy(to, from_host, bytes);
   }
 
+  // An H100's.
+  cuda::DeviceTraits traits() const { return {.multiprocessors = 132, .shared_bytes = 228 << 10}; }
   std::unique_ptr<cuda::CudnnRnn> make_cudnn_rnn(const cuda::CudnnNetwork& network) {
-    return make_host_cudnn(memory_, cudnn, network);
+    return make_host_cudnn(memory_, device_.cudnn, network);
   }
-  HostCudnnRules cudnn;
-
-  std::int64_t products = 0, launches = 0;
 
  private:
   // Every word of f that is an address of mapped memory has to be the device's. Padding holds whatever was
   // there, so this takes a compiler that can clear it.
   template <class F>
-  void expect_no_host_pointer(F f) const {
+  void expect_no_host_pointer([[maybe_unused]] F f) const {
     static_assert(std::is_trivially_copyable_v<F>);
     std::uintptr_t words[sizeof(F) / sizeof(std::uintptr_t) + 1] = {};
 #if __has_builtin(__builtin_clear_padding)
@@ -84,6 +99,8 @@ class HostRuntime {
   }
 
   FakeMemory& memory_;
+  HostDevice& device_;
+  std::size_t reserved_ = 0;
 };
 
 }  // namespace rondo::testing

@@ -57,13 +57,31 @@ TEST(InvalidConfig, Rates) {
 TEST(InvalidConfig, TypesAndUnknownEnumerators) {
   RnnConfig integers = valid_config();
   integers.dtype = DType::kI32;
-  expect_config_rejected(integers, {"dtype", "i32", "f32", "f64"});
+  expect_config_rejected(integers, {"dtype", "i32", "f32", "f64", "f16", "bf16"});
+  for (const DType dtype : {DType::kF16, DType::kBf16}) {
+    RnnConfig config = valid_config();
+    config.dtype = dtype;
+    EXPECT_GT(parameter_count(config), 0);
+  }
   RnnConfig cell = valid_config();
   cell.cell = static_cast<Cell>(9);
   expect_config_rejected(cell, {"cell", "9"});
   RnnConfig direction = valid_config();
   direction.direction = static_cast<Direction>(200);
   expect_config_rejected(direction, {"direction", "200"});
+}
+
+TEST(InvalidConfig, Tf32IsForF32Alone) {
+  RnnConfig config = valid_config();
+  config.math_mode = MathMode::kTf32;
+  EXPECT_GT(parameter_count(config), 0);
+  for (const auto& [dtype, name] :
+       {std::pair{DType::kF64, "f64"}, std::pair{DType::kF16, "f16"}, std::pair{DType::kBf16, "bf16"}}) {
+    config.dtype = dtype;
+    expect_config_rejected(config, {"math_mode", "tf32", name, "strict"});
+  }
+  config.math_mode = static_cast<MathMode>(2);
+  expect_config_rejected(config, {"math_mode", "2"});
 }
 
 TEST(InvalidConfig, SizesWhoseProductOverflows) {

@@ -35,11 +35,13 @@ function(check_walls out root)
       list(APPEND found "${line}")
     endif()
   endforeach()
-  # CUDA's own headers are known to few files of its backend, cuBLAS to one; the step path is free of them.
+  # CUDA's own headers are known to few files of its backend, cuBLAS and cuDNN to one each; the step path is
+  # free of them.
   find_includes(cuda_headers "${root}" cuda "(cudnn|cublas|cuda_runtime|cuda\\.h|curand|driver_types)")
   foreach(line IN LISTS cuda_headers)
-    if(NOT line MATCHES "^cuda/cuda_runtime\\.cu .*cublas" AND
-       NOT line MATCHES "^cuda/(cuda_error|cuda_runtime|devices)\\.h .*cuda_runtime_api")
+    if(NOT line MATCHES "^cuda/blas\\.cpp .*cublas" AND
+       NOT line MATCHES "^cuda/cudnn_library\\.h .*cudnn\\.h" AND
+       NOT line MATCHES "^cuda/(blas|cuda_error|cuda_runtime|devices)\\.h .*cuda_runtime_api")
       list(APPEND found "${line}")
     endif()
   endforeach()
@@ -52,7 +54,7 @@ endfunction()
 set(breaches "core/a.cpp|cpu/team.h" "core/b.h|hwy/highway.h" "core/include/rondo/c.h|core/backend.h"
     "core/include/rondo/d.h|cublas_v2.h" "cpu/e.cpp|cuda/plan.h" "cpu/kernels/f.h|cblas.h"
     "cuda/kernels/g.cu|cpu/team.h" "cuda/backend.cpp|cublas_v2.h" "cuda/step_layers-inl.h|cuda_runtime.h"
-    "core/cells/h-inl.h|cmath" "examples/i.cpp|core/backend.h")
+    "cuda/cudnn_rnn.h|cudnn.h" "core/cells/h-inl.h|cmath" "examples/i.cpp|core/backend.h")
 foreach(breach IN LISTS breaches)
   string(REPLACE "|" ";" breach "${breach}")
   list(GET breach 0 file)

@@ -167,7 +167,7 @@ TEST_P(Lengths, FinalStatesMayBeTheInitialOnesOfRaggedRows) {
 TEST_P(Lengths, EmptyPassesAddNothingToTheGradients) {
   const RnnConfig c = config(Direction::kBidirectional, 2);
   Rnn rnn(c, Device{});
-  const std::vector<double> before = testing::RandomFill(21).values(parameter_count(c), 1, true);
+  const std::vector<double> before = testing::RandomFill(21).values(parameter_count(c), 1, DType::kF32);
   testing::store(rnn.gradients(), before);
   const std::vector<std::int32_t> none(kN, 0);
   for (std::int64_t n : {kN, std::int64_t{0}}) {

@@ -27,7 +27,7 @@ namespace {
 using Values = std::vector<double>;
 
 Tensor random_tensor(DType dtype, const Shape& shape, std::uint64_t seed) {
-  return make_tensor(dtype, shape, RandomFill(seed).values(shape.count(), 1, true));
+  return make_tensor(dtype, shape, RandomFill(seed).values(shape.count(), 1, DType::kF32));
 }
 
 // A relu network whose state halves at every step: it leaves the normal numbers after some time.

@@ -16,7 +16,7 @@
 namespace rondo::testing {
 
 inline Tensor random_tensor(DType dtype, const Shape& shape, std::uint64_t seed, double scale = 1) {
-  return make_tensor(dtype, shape, RandomFill(seed).values(shape.count(), scale, dtype == DType::kF32));
+  return make_tensor(dtype, shape, RandomFill(seed).values(shape.count(), scale, dtype));
 }
 inline Tensor copy_of(ConstTensorView view) { return make_tensor(view.dtype, view.shape, values_of(view)); }
 

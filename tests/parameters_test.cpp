@@ -243,13 +243,15 @@ TEST_P(EachInitializer, SeedsDecideEverything) {
   EXPECT_NE(initialized(config, GetParam(), 42 + (std::uint64_t{1} << 32)), first);
 }
 
-TEST_P(EachInitializer, FloatsAreTheRoundedDoubles) {
+TEST_P(EachInitializer, OtherTypesHaveTheRoundedDoubles) {
   RnnConfig config = config_of(Cell::kGru, 6, 9);
   const Values doubles = initialized(config, GetParam(), 42);
-  config.dtype = DType::kF32;
-  const Values floats = initialized(config, GetParam(), 42);
-  ASSERT_EQ(floats.size(), doubles.size());
-  for (std::size_t i = 0; i < floats.size(); ++i) EXPECT_EQ(floats[i], static_cast<float>(doubles[i])) << i;
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBf16}) {
+    config.dtype = dtype;
+    const Values got = initialized(config, GetParam(), 42);
+    ASSERT_EQ(got.size(), doubles.size());
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], rounded_to(dtype, doubles[i])) << i;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, EachInitializer,

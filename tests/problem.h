@@ -50,7 +50,7 @@ struct Data {
   reference::Call<double> call;
   reference::Upstream<double> upstream;
 };
-// x and dy hold NaN in the padding of ragged rows: nothing may read it. For f32 every value is a float.
+// x and dy hold NaN in the padding of ragged rows: nothing may read it. Every value is one of config.dtype.
 Data draw(const Problem& problem);
 reference::Upstream<double> select(const reference::Upstream<double>& all, Paths paths);
 
@@ -73,6 +73,7 @@ template <class T>
 class Truth {
  public:
   using Wide = typename Precision<T>::Truth;
+  using Own = typename Precision<T>::Own;
   Truth(const Problem& problem, const Data& data);
   bool near_kink() const;
   void compare_forward(const std::string& by, const reference::Results<T>& got, Measured& measured) const;
@@ -83,10 +84,10 @@ class Truth {
   const Problem& problem_;
   LongestSums sums_;
   reference::Network<Wide> wide_;
-  reference::Network<T> same_;
+  reference::Network<Own> same_;
 };
 
-// The next seed whose data stay clear of a relu's kink.
+// The next seed whose data stay clear of a relu's kink. For types of 16 bits draw() itself sees to that.
 template <class T>
 Data draw_clear_of_kinks(Problem& problem);
 

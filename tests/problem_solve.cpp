@@ -58,7 +58,7 @@ class Arrays {
     if (g.dc0 && lstm()) b.dc0 = output_over(b.dc_n, g.dc0_is_dc_n);
     if (!g.dparameters) return b;
     b.dparameters = output(Shape{parameter_count(p_.config)});
-    for (T& e : b.dparameters.template span<T>()) e = 0;  // accumulated
+    for (T& e : b.dparameters.template span<T>()) e = T(0.0F);  // accumulated
     return b;
   }
 
@@ -200,8 +200,12 @@ Solution<T> train_by_rnn(const Problem& p, const Data& data, const reference::Up
 
 template class ByPlan<float>;
 template class ByPlan<double>;
+template class ByPlan<Float16>;
+template class ByPlan<BFloat16>;
 using UpstreamF64 = reference::Upstream<double>;
 template Solution<float> train_by_rnn<float>(const Problem&, const Data&, const UpstreamF64&);
 template Solution<double> train_by_rnn<double>(const Problem&, const Data&, const UpstreamF64&);
+template Solution<Float16> train_by_rnn<Float16>(const Problem&, const Data&, const UpstreamF64&);
+template Solution<BFloat16> train_by_rnn<BFloat16>(const Problem&, const Data&, const UpstreamF64&);
 
 }  // namespace rondo::testing

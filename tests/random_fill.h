@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "element_types.h"
+
 namespace rondo::testing {
 
 // SplitMix64 (Steele, Lea and Flood 2014): one word of state, every seed usable.
@@ -28,19 +30,15 @@ class RandomFill {
   }
   bool coin() { return (word() >> 63) != 0; }
 
-  // With `single` the values are those that a float can hold, so both types compute from equal input.
-  std::vector<double> values(std::int64_t count, double scale, bool single) {
+  // Values that the type can hold, so that it and the reference compute from equal input.
+  std::vector<double> values(std::int64_t count, double scale, DType dtype) {
     std::vector<double> v(static_cast<std::size_t>(count));
-    for (double& e : v) {
-      e = signed_unit(scale);
-      if (single) e = static_cast<double>(static_cast<float>(e));
-    }
+    for (double& e : v) e = rounded_to(dtype, signed_unit(scale));
     return v;
   }
   // Inverted dropout factors: 0 or 1 / (1 - rate).
-  std::vector<double> mask(std::int64_t count, double rate, bool single) {
-    double kept = 1 / (1 - rate);
-    if (single) kept = static_cast<double>(static_cast<float>(kept));
+  std::vector<double> mask(std::int64_t count, double rate, DType dtype) {
+    const double kept = rounded_to(dtype, 1 / (1 - rate));
     std::vector<double> v(static_cast<std::size_t>(count));
     for (double& e : v) e = unit() < rate ? 0 : kept;
     return v;

@@ -63,6 +63,9 @@ inline const std::map<std::string, Option>& options() {
       {"dropout between layers, per step", between_layers(LayerMasks::kPerStep)},
       {"dropout between layers, per sequence", between_layers(LayerMasks::kPerSequence)},
       {"f64", [](RnnConfig& c) { c.dtype = DType::kF64; }},
+      {"f16", [](RnnConfig& c) { c.dtype = DType::kF16; }},
+      {"bf16", [](RnnConfig& c) { c.dtype = DType::kBf16; }},
+      {"TF32 products", [](RnnConfig& c) { c.math_mode = MathMode::kTf32; }},
   };
   return all;
 }

@@ -303,13 +303,14 @@ Gradients<Real> Network<Real>::backward(const Upstream<Real>& up) const {
 
 template <class Real>
 Real Network<Real>::smallest_preactivation() const {
-  Real smallest = std::numeric_limits<Real>::max();
+  using std::abs;
+  auto smallest = static_cast<Real>(std::numeric_limits<double>::infinity());
   for (const Vec<Run>& layer : runs_) {
     for (const Run& run : layer) {
       for (const Vec<Step<Real>>& row : run.steps) {
         for (const Step<Real>& s : row) {
           for (std::size_t j = 0; j < s.u.size(); ++j)
-            smallest = std::min(smallest, std::abs(s.u[j] + s.v[j]));
+            smallest = std::min(smallest, abs(s.u[j] + s.v[j]));
         }
       }
     }
@@ -320,5 +321,7 @@ Real Network<Real>::smallest_preactivation() const {
 template class Network<float>;
 template class Network<double>;
 template class Network<long double>;
+template class Network<Rounded<Float16>>;
+template class Network<Rounded<BFloat16>>;
 
 }  // namespace rondo::reference

@@ -4,6 +4,7 @@
 
 #include "reference_cell.h"
 #include "rondo/parameters.h"
+#include "rounded.h"
 
 namespace rondo::reference {
 
@@ -32,7 +33,9 @@ struct Gradients {
 // The same call in another precision.
 template <class To, class From>
 Vec<To> convert(const Vec<From>& v) {
-  return Vec<To>(v.begin(), v.end());
+  Vec<To> out;
+  for (const From& e : v) out.push_back(static_cast<To>(e));
+  return out;
 }
 template <class To, class From>
 Vec<Vec<To>> convert(const Vec<Vec<From>>& v) {
@@ -58,7 +61,7 @@ Upstream<To> convert(const Upstream<From>& u) {
   return {convert<To>(u.dy), convert<To>(u.dy_reverse), convert<To>(u.dh_n), convert<To>(u.dc_n)};
 }
 
-// One network applied to one call. Real: float, double or long double.
+// One network applied to one call. Real: float, double, long double or a type of 16 bits, Rounded.
 template <class Real>
 class Network {
  public:
@@ -115,5 +118,7 @@ class Network {
 extern template class Network<float>;
 extern template class Network<double>;
 extern template class Network<long double>;
+extern template class Network<Rounded<Float16>>;
+extern template class Network<Rounded<BFloat16>>;
 
 }  // namespace rondo::reference

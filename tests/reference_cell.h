@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rondo/types.h"
+#include "rounded.h"
 
 namespace rondo::reference {
 
@@ -42,11 +43,13 @@ struct CellGradients {
 
 template <class Real>
 Real sigmoid(Real a) {
-  return 1 / (1 + std::exp(-a));
+  using std::exp;
+  return 1 / (1 + exp(-a));
 }
 
 template <class Real>
 struct RowCell {
+  using Sum = SumOf<Real>;
   RnnConfig config;
   Index in = 0;
   CellWeights<Real> weights;
@@ -73,10 +76,11 @@ struct RowCell {
         if (reset_before() && g == 2) s.h_in[g * H + k] *= s.gate[k];
       }
       for (Index j = g * H; j < (g + 1) * H; ++j) {
-        s.u[j] = weights.b_ih ? weights.b_ih[j] : Real(0);
-        s.v[j] = weights.b_hh ? weights.b_hh[j] : Real(0);
-        for (Index i = 0; i < in; ++i) s.u[j] += weights.w[j * in + i] * s.x_in[g * in + i];
-        for (Index k = 0; k < H; ++k) s.v[j] += weights.r[j * H + k] * s.h_in[g * H + k];
+        Sum u(weights.b_ih ? weights.b_ih[j] : Real(0)), v(weights.b_hh ? weights.b_hh[j] : Real(0));
+        for (Index i = 0; i < in; ++i) u += Sum(weights.w[j * in + i]) * Sum(s.x_in[g * in + i]);
+        for (Index k = 0; k < H; ++k) v += Sum(weights.r[j * H + k]) * Sum(s.h_in[g * H + k]);
+        s.u[j] = Real(u);
+        s.v[j] = Real(v);
         s.gate[j] = activate(g, j - g * H, s.u[j], s.v[j], s);
       }
     }
@@ -86,21 +90,23 @@ struct RowCell {
   }
 
   Real activate(Index g, Index j, Real u, Real v, const Step<Real>& s) const {
+    using std::tanh;
     if (config.cell == Cell::kSimpleRnn) {
-      return config.activation == Activation::kRelu ? std::max(u + v, Real(0)) : std::tanh(u + v);
+      return config.activation == Activation::kRelu ? std::max(u + v, Real(0)) : tanh(u + v);
     }
-    if (config.cell == Cell::kLstm) return g == 2 ? std::tanh(u + v) : sigmoid(u + v);
+    if (config.cell == Cell::kLstm) return g == 2 ? tanh(u + v) : sigmoid(u + v);
     if (g < 2) return sigmoid(u + v);
-    return reset_before() ? std::tanh(u + v) : std::tanh(u + s.gate[j] * v);
+    return reset_before() ? tanh(u + v) : tanh(u + s.gate[j] * v);
   }
 
   void next_state(Step<Real>& s, Index j) const {
+    using std::tanh;
     const Index H = hidden();
     const Vec<Real>& a = s.gate;
     if (config.cell == Cell::kSimpleRnn) s.h[j] = a[j];
     if (config.cell == Cell::kLstm) {
       s.c[j] = a[H + j] * s.c_prev[j] + a[j] * a[2 * H + j];
-      s.h[j] = a[3 * H + j] * std::tanh(s.c[j]);
+      s.h[j] = a[3 * H + j] * tanh(s.c[j]);
     }
     if (config.cell == Cell::kGru) s.h[j] = (1 - a[H + j]) * a[2 * H + j] + a[H + j] * s.h_prev[j];
   }
@@ -118,12 +124,12 @@ struct RowCell {
     if (config.cell == Cell::kLstm) dv = du;
     for (Index g = G; g-- > 0;) {  // n before r: under reset_before r's gradient comes through n's product
       for (Index k = 0; k < H; ++k) {
-        Real dh_in = 0;
+        Sum sum = 0;
         for (Index j = g * H; j < (g + 1) * H; ++j) {
-          dh_in += weights.r[j * H + k] * dv[j];
+          sum += Sum(weights.r[j * H + k]) * Sum(dv[j]);
           d.r[j * H + k] += dv[j] * s.h_in[g * H + k];
         }
-        dh_in *= h_factor(g, k);
+        Real dh_in = Real(sum) * h_factor(g, k);
         if (reset_before() && g == 2) {
           const Real r = s.gate[k];
           du[k] = dv[k] = dh_in * s.h_prev[k] * r * (1 - r);
@@ -150,9 +156,10 @@ struct RowCell {
   }
 
   void lstm_backward(const Step<Real>& s, Index j, Real dh, Real& dc, Vec<Real>& da) const {
+    using std::tanh;
     const Index H = hidden();
     const Real i = s.gate[j], f = s.gate[H + j], g = s.gate[2 * H + j], o = s.gate[3 * H + j];
-    const Real tanh_c = std::tanh(s.c[j]);
+    const Real tanh_c = tanh(s.c[j]);
     const Real dc_all = dc + dh * o * (1 - tanh_c * tanh_c);
     da[j] = dc_all * g * i * (1 - i);
     da[H + j] = dc_all * s.c_prev[j] * f * (1 - f);

@@ -12,7 +12,7 @@ namespace {
 
 struct StepGpu {
   FakeMemory memory;
-  HostRuntime runtime{memory};
+  HostDevice device;
 };
 
 // The one of this process, registered at the first use.
@@ -22,11 +22,12 @@ StepGpu& step_gpu() {
     backends();
     register_backend(std::make_unique<FakeGpu>(
         made->memory, [made](const Request& request) -> std::unique_ptr<LayerBackend> {
-          HostRuntime& runtime = made->runtime;
+          // One a plan, so that what a plan has not reserved is not there.
+          auto runtime = std::make_shared<HostRuntime>(made->memory, made->device);
           if (request.config.dtype == DType::kF32) {
-            return std::make_unique<cuda::StepLayers<float, HostRuntime>>(request, runtime);
+            return std::make_unique<cuda::StepLayers<float, HostRuntime>>(request, std::move(runtime));
           }
-          return std::make_unique<cuda::StepLayers<double, HostRuntime>>(request, runtime);
+          return std::make_unique<cuda::StepLayers<double, HostRuntime>>(request, std::move(runtime));
         }));
     return made;
   }();
@@ -72,6 +73,80 @@ TEST_P(StepLayersOf, DrawnMasksAreThoseOfTheCpu) { check_drawn_masks(GetParam(),
 TEST_P(StepLayersOf, RunsGiveEqualBits) { check_equal_bits(GetParam(), kFakeGpu); }
 TEST_P(StepLayersOf, StepsMakeTheSequence) { check_steps(GetParam(), kFakeGpu); }
 
+Tensor y_of_cpu(const RnnConfig& config, const Tensor& parameters, const Tensor& x) {
+  Rnn rnn(config, Device{});
+  std::memcpy(rnn.parameters().data, parameters.view().data,
+              static_cast<std::size_t>(parameters.shape().count() * element_bytes(config.dtype)));
+  return std::move(rnn.forward(x).y);
+}
+
+TEST(StepLayers, WeightsOutliveThePlanThatPackedThem) {
+  const RnnConfig config{.cell = Cell::kGru, .input_size = 3, .hidden_size = 5};
+  const std::size_t before = step_gpu().memory.allocated();
+  const auto plan = [&] { return Plan(config, {.max_t = 4, .max_n = 2, .device = kFakeGpu}); };
+  const Tensor parameters = random_tensor(config.dtype, {parameter_count(config)}, 90);
+  const Tensor x = random_tensor(config.dtype, {4, 2, 3}, 91);
+  {
+    const auto there = [](const Tensor& array, DeviceMemory& memory) {
+      const auto bytes = static_cast<std::size_t>(array.shape().count()) * sizeof(float);
+      memory.reserve(kFakeGpu, bytes);
+      backend_of(kFakeGpu).copy(kFakeGpu, memory.data(), array.view().data, bytes);
+      return TensorView{memory.data(), array.dtype(), array.shape(), kFakeGpu};
+    };
+    DeviceMemory a, b, c, work;
+    const PackedWeights weights = plan().pack(there(parameters, a));
+    Plan second = plan();
+    work.reserve(kFakeGpu, second.workspace_bytes());
+    Tensor y(config.dtype, {4, 2, 5}), expected = y_of_cpu(config, parameters, x);
+    const TensorView y_there = there(y, c);
+    second.forward(weights, {.x = there(x, b), .y = y_there, .workspace = work.span()});
+    backend_of(kFakeGpu).copy(kFakeGpu, y.view().data, c.data(), 4 * 2 * 5 * sizeof(float));
+    expect_near(y, expected, config, "y");
+  }
+  EXPECT_EQ(step_gpu().memory.allocated(), before);
+}
+
+TEST(StepLayers, ProductsMayRoundToTf32WhereThatWasAskedFor) {
+  const HostDevice& device = step_gpu().device;
+  for (const MathMode mode : {MathMode::kStrict, MathMode::kTf32}) {
+    RnnConfig config{.cell = Cell::kGru, .input_size = 3, .hidden_size = 5, .num_layers = 2};
+    config.math_mode = mode;
+    config.recurrent_dropout = 0.5;
+    const std::int64_t products = device.products, tf32 = device.tf32_products;
+    train(config, kFakeGpu);
+    EXPECT_GT(device.products, products);
+    EXPECT_EQ(device.tf32_products - tf32, mode == MathMode::kTf32 ? device.products - products : 0);
+  }
+}
+
+// The parameters are there by then, and do not stay.
+TEST(StepLayers, AutoTakesTheCpuWhenPackedWeightsDoNotFit) {
+  FakeMemory& memory = step_gpu().memory;
+  const RnnConfig config{.input_size = 512, .hidden_size = 512, .num_layers = 4};
+  const Plan plan(config, {.max_t = 2, .max_n = 64, .device = kFakeGpu});
+  const auto parameters = static_cast<std::size_t>(parameter_count(config)) * sizeof(float);
+  memory.limit = memory.allocated() + plan.workspace_bytes() + parameters + 1000;
+  Rnn rnn(config, DeviceChoice());
+  rnn.forward(Tensor(DType::kF32, {2, 64, 512}));
+  EXPECT_EQ(memory.allocated(), 0U) << "the device keeps what the CPU does not use";
+  memory.limit = SIZE_MAX;
+  EXPECT_EQ(rnn.device(), Device{});
+  EXPECT_NE(rnn.explain().find("fake gpu: no memory for"), std::string::npos) << rnn.explain();
+}
+
+TEST(StepLayers, ASendThatPlanningDidNotReserveIsAFault) {
+  FakeMemory& memory = step_gpu().memory;
+  HostRuntime runtime(memory, step_gpu().device);
+  const Request request{.config = {.input_size = 3, .hidden_size = 4}, .max_t = 5, .max_n = 2};
+  StackPlan plan(request, std::make_unique<cuda::StepLayers<float, HostRuntime>>(
+                              request, std::shared_ptr<HostRuntime>(&runtime, [](HostRuntime*) {})));
+  std::byte from[10 * sizeof(std::int64_t) + 1] = {};  // 5 steps of 2 rows are the most that a pass sends
+  void* to = runtime.allocate(sizeof from);
+  runtime.send(to, from, sizeof from - 1);
+  EXPECT_THROW(runtime.send(to, from, sizeof from), std::logic_error);
+  runtime.release(to);
+}
+
 // Products and pointwise launches of a pass of t steps.
 struct Counts {
   std::int64_t products = 0, launches = 0;
@@ -85,8 +160,8 @@ struct PassCounts {
   Counts forward, backward;
 };
 PassCounts count(const RnnConfig& config, std::int64_t t) {
-  const HostRuntime& runtime = step_gpu().runtime;
-  const auto now = [&] { return Counts{runtime.products, runtime.launches}; };
+  const HostDevice& device = step_gpu().device;
+  const auto now = [&] { return Counts{device.products, device.launches}; };
   Rnn rnn(config, kFakeGpu);
   const Tensor x = random_tensor(config.dtype, {t, 3, config.input_size}, 80);
   const Tensor dy = random_tensor(config.dtype, {t, 3, output_size(config)}, 81);

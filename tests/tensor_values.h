@@ -1,4 +1,4 @@
-// Tensors of either type from doubles and back, and the comparison that the golden tests share.
+// Tensors of any floating type from doubles and back, and the comparison that the golden tests share.
 #pragma once
 
 #include <algorithm>
@@ -9,17 +9,16 @@
 #include <string>
 #include <vector>
 
-#include "rondo/tensor.h"
+#include "element_types.h"
 
 namespace rondo::testing {
 
 inline void store(TensorView view, std::span<const double> values) {
-  if (view.dtype == DType::kF64) {
-    std::copy(values.begin(), values.end(), view.span<double>().begin());
-  } else {
-    std::transform(values.begin(), values.end(), view.span<float>().begin(),
-                   [](double v) { return static_cast<float>(v); });
-  }
+  with_type(view.dtype, [&](auto type) {
+    using T = decltype(type);
+    std::transform(values.begin(), values.end(), view.span<T>().begin(),
+                   [](double v) { return static_cast<T>(v); });
+  });
 }
 
 inline Tensor make_tensor(DType dtype, const Shape& shape, std::span<const double> values) {
@@ -29,17 +28,11 @@ inline Tensor make_tensor(DType dtype, const Shape& shape, std::span<const doubl
 }
 
 inline std::vector<double> values_of(ConstTensorView view) {
-  if (view.dtype == DType::kF64) {
-    const auto v = view.span<double>();
-    return {v.begin(), v.end()};
-  }
-  const auto v = view.span<float>();
-  return {v.begin(), v.end()};
-}
-
-inline double epsilon(DType dtype) {
-  return dtype == DType::kF64 ? std::numeric_limits<double>::epsilon()
-                              : static_cast<double>(std::numeric_limits<float>::epsilon());
+  return with_type(view.dtype, [&](auto type) {
+    std::vector<double> values;
+    for (const auto element : view.span<decltype(type)>()) values.push_back(static_cast<double>(element));
+    return values;
+  });
 }
 
 inline double largest_magnitude(std::span<const double> values) {

@@ -11,21 +11,27 @@
 #include <string>
 #include <vector>
 
-#include "rondo/types.h"
+#include "element_types.h"
+#include "rounded.h"
 
 namespace rondo::testing {
 
-// The truth for each element type, and the reference in that type itself, whose distance from the
+// The truth for each element type, and the arithmetic of that type itself, whose distance from the
 // truth shows how much the problem amplifies rounding.
 template <class T>
-struct Precision;
+struct Precision {  // of 16 bits
+  using Truth = double;
+  using Own = reference::Rounded<T>;
+};
 template <>
 struct Precision<float> {
   using Truth = double;
+  using Own = float;
 };
 template <>
 struct Precision<double> {
   using Truth = long double;
+  using Own = double;
 };
 
 // The longest sum that makes one element.
@@ -45,38 +51,40 @@ inline LongestSums longest_sums(const RnnConfig& config, std::int64_t t, std::in
 // Collects the measured error as a fraction of what is allowed, and says which tensor came closest.
 class Measured {
  public:
-  // truth and same_type hold the reference in the wider type and in T.
+  // truth and same_type hold the reference in the wider type and in T's arithmetic.
   template <class T>
   void expect_close(const std::string& name, std::span<const T> got,
-                    const std::vector<typename Precision<T>::Truth>& truth, const std::vector<T>& same_type,
-                    std::int64_t longest_sum, bool backward) {
+                    const std::vector<typename Precision<T>::Truth>& truth,
+                    const std::vector<typename Precision<T>::Own>& same_type, std::int64_t longest_sum,
+                    bool backward) {
     ASSERT_EQ(got.size(), truth.size()) << name;
     ASSERT_EQ(same_type.size(), truth.size()) << name;
     // Below this a tensor counts as zero: products of two such numbers leave the type's range.
-    long double largest = std::sqrt(static_cast<long double>(std::numeric_limits<T>::min()));
+    long double largest = std::sqrt(static_cast<long double>(kSmallest<T>));
     long double own = 0, error = 0;
     std::size_t worst = 0;
     for (std::size_t i = 0; i < truth.size(); ++i) {
       const long double expected = truth[i];
       largest = std::max(largest, std::abs(expected));
-      own = std::max(own, std::abs(expected - same_type[i]));
-      const long double off = std::abs(expected - got[i]);
+      own = std::max(own, std::abs(expected - static_cast<double>(same_type[i])));
+      const long double off = std::abs(expected - static_cast<double>(got[i]));
       if (!(off <= error)) {  // a NaN wins and stays
         worst = i;
         error = std::isnan(off) ? std::numeric_limits<long double>::infinity() : off;
       }
     }
     const double depth = std::ceil(std::log2(static_cast<double>(std::max<std::int64_t>(longest_sum, 2))));
-    const double rounding = 4 * (backward ? 2 : 1) * depth * std::numeric_limits<T>::epsilon();
+    const double rounding = 4 * (backward ? 2 : 1) * depth * kEpsilon<T>;
     const double allowed = std::max(rounding, static_cast<double>(4 * own / largest));
     const double fraction = static_cast<double>(error / largest) / allowed;
     if (!(fraction <= worst_)) {
       worst_ = fraction;
       where_ = name;
     }
-    EXPECT_LE(fraction, 1) << name << "[" << worst << "]: got " << (got.empty() ? T(0) : got[worst])
-                           << ", expected " << static_cast<double>(truth.empty() ? 0 : truth[worst])
-                           << ", allowed " << allowed * static_cast<double>(largest);
+    EXPECT_LE(fraction, 1) << name << "[" << worst << "]: got "
+                           << (got.empty() ? 0 : static_cast<double>(got[worst])) << ", expected "
+                           << static_cast<double>(truth.empty() ? 0 : truth[worst]) << ", allowed "
+                           << allowed * static_cast<double>(largest);
   }
   void print(const std::string& what) const {
     std::printf("%s: largest error %.3f of the tolerance (%s)\n", what.c_str(), worst_, where_.c_str());

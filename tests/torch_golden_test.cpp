@@ -102,10 +102,10 @@ struct Inputs {
 
  private:
   Tensor draw(const Shape& shape, double scale) {
-    return make_tensor(dtype_, shape, fill_.values(shape.count(), scale, true));
+    return make_tensor(dtype_, shape, fill_.values(shape.count(), scale, DType::kF32));
   }
   Tensor draw_mask(const Shape& shape, double rate) {
-    return make_tensor(dtype_, shape, fill_.mask(shape.count(), rate, true));
+    return make_tensor(dtype_, shape, fill_.mask(shape.count(), rate, DType::kF32));
   }
 
   RandomFill fill_;

@@ -275,8 +275,9 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (options.layers != 1 || options.dtype != "f32" || options.device != "cpu") {
-    std::fprintf(stderr, "rondo-bench-onednn: oneDNN runs --layers 1, --dtype f32, --device cpu only\n");
+  if (options.layers != 1 || options.dtype != "f32" || options.math != "strict" || options.device != "cpu") {
+    std::fprintf(stderr,
+                 "rondo-bench-onednn: oneDNN runs --layers 1, --dtype f32, --math strict, --device cpu only\n");
     return kExitUsage;
   }
   ensure_thread_count(options.threads, argv);

@@ -23,7 +23,7 @@ enum class Initializer : std::uint8_t {
   kKeras,    // W glorot_uniform a layer and direction, R orthogonal, biases 0, LSTM's forget bias 1
 };
 // Fills parameters ([parameter_count], config.dtype, on the host). The same seed gives the same values on
-// every machine (kKeras: to within libm's rounding), for f32 the rounded values of f64.
+// every machine (kKeras: to within libm's rounding), for the other types the rounded values of f64.
 RONDO_API void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed,
                           TensorView parameters);
 

@@ -27,7 +27,8 @@ class RONDO_API PackedWeights {
 class RONDO_API Tape {
  public:
   Tape();                                      // owns its memory, which grows as needed
-  explicit Tape(std::span<std::byte> memory);  // Plan::tape_bytes, 64-byte aligned, the caller's
+  explicit Tape(std::span<std::byte> memory);  // Plan::tape_bytes, 64-byte aligned, the caller's; a plan with
+                                               // a stream takes no other
   ~Tape();
   Tape(Tape&&) noexcept;
   Tape& operator=(Tape&&) noexcept;
@@ -80,11 +81,17 @@ struct BackwardArgs {
   std::span<std::byte> workspace;
 };
 
+// With a stream, every pass and pack of the plan is ordered on it and nothing waits for the device: arrays,
+// weights and tapes live until the stream has done with them, and the stream lives for as long as the plan,
+// its weights and the tapes that await backward. To use weights on another stream than the one they were
+// packed on, have that one wait for it first; their memory is freed in the order of the one that packed them.
+// A call without lengths can be captured in a CUDA graph, once the plan has run; planning and packing cannot.
 struct PlanOptions {
   Phase phase = Phase::kInference;  // kTraining also runs inference
   std::int64_t max_t = 1;           // the longest sequence, >= 1
   std::int64_t max_n = 1;           // the largest batch, >= 0
   Device device{};
+  void* stream = nullptr;  // a cudaStream_t of the device; null: the backend's own. None on the CPU
 };
 
 // A configuration made ready for one device and for all sizes up to max_t and max_n.

@@ -89,6 +89,7 @@ class RONDO_API Rnn {
 
   Device device() const;
   // The device, the reason and the predicted times of the plan that chose it, the first; the latest's path.
+  // On a GPU also how often gradients and parameters have crossed to and from the host.
   std::string explain() const;
 
  private:

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "rondo/device.h"
+#include "rondo/half.h"
 
 namespace rondo {
 
@@ -34,11 +35,14 @@ RONDO_API void check_dtype(DType have, DType asked);
 template <class T>
 constexpr DType dtype_of() {
   using U = std::remove_const_t<T>;
-  static_assert(std::is_same_v<U, float> || std::is_same_v<U, double> || std::is_same_v<U, std::int32_t> ||
+  static_assert(std::is_same_v<U, float> || std::is_same_v<U, double> || std::is_same_v<U, Float16> ||
+                    std::is_same_v<U, BFloat16> || std::is_same_v<U, std::int32_t> ||
                     std::is_same_v<U, std::int64_t>,
-                "element type must be float, double, int32_t or int64_t");
+                "element type must be float, double, Float16, BFloat16, int32_t or int64_t");
   if constexpr (std::is_same_v<U, float>) return DType::kF32;
   if constexpr (std::is_same_v<U, double>) return DType::kF64;
+  if constexpr (std::is_same_v<U, Float16>) return DType::kF16;
+  if constexpr (std::is_same_v<U, BFloat16>) return DType::kBf16;
   if constexpr (std::is_same_v<U, std::int32_t>) return DType::kI32;
   return DType::kI64;
 }

@@ -9,8 +9,8 @@
 
 namespace rondo {
 
-// Element types. i32 and i64 are for lengths only.
-enum class DType : std::uint8_t { kF32, kF64, kI32, kI64 };
+// Element types. f16 and bf16 are those of half.h; i32 and i64 are for lengths only.
+enum class DType : std::uint8_t { kF32, kF64, kF16, kBf16, kI32, kI64 };
 // The recurrence. Equations and papers: core/cells/*-inl.h.
 enum class Cell : std::uint8_t { kSimpleRnn, kLstm, kGru };
 // Nonlinearity of the SimpleRNN. LSTM and GRU use tanh and the logistic sigmoid.
@@ -37,7 +37,9 @@ enum class LayerMasks : std::uint8_t { kPerStep, kPerSequence };
 // kInference keeps nothing for a backward pass and applies no dropout.
 enum class Phase : std::uint8_t { kInference, kTraining };
 // kStrict: f32 is IEEE f32 on every device. Faster modes are asked for by name, never chosen.
-enum class MathMode : std::uint8_t { kStrict };
+// kTf32, for f32 only: products may round their operands to TF32 (10 bits of fraction) where a device has it;
+// the CPU computes as under kStrict.
+enum class MathMode : std::uint8_t { kStrict, kTf32 };
 
 // A stack of equal recurrent layers. Layers of different sizes: chain several Rnn.
 // The letters T N I H L D G and O are explained in rondo.h.
@@ -53,7 +55,7 @@ struct RnnConfig {
   GruReset gru_reset = GruReset::kAfter;      // read by GRU
   Layout layout = Layout::kTimeMajor;
   Outputs outputs = Outputs::kSequence;
-  DType dtype = DType::kF32;  // kF32 or kF64, of parameters, inputs and outputs
+  DType dtype = DType::kF32;  // kF32, kF64, kF16 or kBf16, of parameters, inputs and outputs
   MathMode math_mode = MathMode::kStrict;
 
   // Dropout, in [0, 1], applied in Phase::kTraining only; kept values are scaled by 1 / (1 - rate).
@@ -76,7 +78,10 @@ inline std::int64_t layer_input_size(const RnnConfig& c, std::int64_t layer) {
   if (layer == 0) return c.input_size;
   return c.merge == Merge::kNone ? num_directions(c) * c.hidden_size : output_size(c);
 }
-inline std::int64_t element_bytes(DType t) { return t == DType::kF32 || t == DType::kI32 ? 4 : 8; }
+inline std::int64_t element_bytes(DType t) {
+  if (t == DType::kF16 || t == DType::kBf16) return 2;
+  return t == DType::kF32 || t == DType::kI32 ? 4 : 8;
+}
 
 // Names as in messages and in the command lines: "lstm", "f32", "batch-major".
 RONDO_API std::string to_string(Cell);
@@ -84,7 +89,8 @@ RONDO_API std::string to_string(DType);
 RONDO_API std::string to_string(Direction);
 RONDO_API std::string to_string(Merge);
 RONDO_API std::string to_string(Phase);
-// One line: "lstm I=10 H=32 L=2 bidirectional(concat) f32".
+RONDO_API std::string to_string(MathMode);
+// One line: "lstm I=10 H=32 L=2 bidirectional(concat) f32", with " tf32" after it under that mode.
 RONDO_API std::string to_string(const RnnConfig&);
 
 }  // namespace rondo

@@ -1,0 +1,96 @@
+// Opens cuDNN, and says what is wrong with it or with a call.
+#include "cuda/cudnn_library.h"
+
+#include <dlfcn.h>
+
+#include "cuda/cuda_error.h"
+#include "cuda/cudnn_rnn.h"
+#include "rondo/device.h"
+
+namespace rondo::cuda {
+namespace {
+
+const std::string kMajor = std::to_string(CUDNN_MAJOR);
+
+std::string what_to_do() {
+  return ": install cuDNN " + kMajor +
+         ", or add the folder that has it (that of a Python wheel, say) to "
+         "LD_LIBRARY_PATH";
+}
+
+// 91900: "9.19.0"; up to version 8 the major number counts thousands.
+std::string version_text(std::size_t version) {
+  const std::size_t major = version < 10000 ? 1000 : 10000;
+  return std::to_string(version / major) + "." + std::to_string(version % major / 100) + "." +
+         std::to_string(version % 100);
+}
+
+template <class Function>
+void load(void* library, const std::string& file, const char* name, Function& function) {
+  function = reinterpret_cast<Function>(dlsym(library, name));
+  if (function == nullptr) throw CudnnRefusal(file + " has no " + name + what_to_do());
+}
+
+}  // namespace
+
+const CudnnLibrary& CudnnLibrary::opened() {
+  static const CudnnLibrary library("libcudnn.so." + kMajor);
+  return library;
+}
+
+CudnnLibrary::CudnnLibrary(const std::string& file) {
+  // By name alone: the loader looks at LD_LIBRARY_PATH, then where this module's build found it, then at
+  // the system's folders. Never unloaded, since the calls of others who use it may be under way at exit.
+  void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (library == nullptr) {
+    const char* text = dlerror();
+    throw CudnnRefusal("cuDNN cannot be loaded (" + std::string(text != nullptr ? text : file) + ")" +
+                       what_to_do());
+  }
+  decltype(&::cudnnGetVersion) get_version = nullptr;
+  load(library, file, "cudnnGetVersion", get_version);
+  if (const std::size_t version = get_version(); version / 10000 != CUDNN_MAJOR) {
+    throw CudnnRefusal(file + " is cuDNN " + version_text(version) + ", expected " + kMajor + ".x" +
+                       what_to_do());
+  }
+#define RONDO_CUDNN_LOAD(name) load(library, file, #name, name)
+  RONDO_CUDNN_FUNCTIONS(RONDO_CUDNN_LOAD)
+#undef RONDO_CUDNN_LOAD
+}
+
+void Cudnn::forget_last_error() const {
+  char ignored[2];
+  library.cudnnGetLastErrorString(ignored, sizeof ignored);
+}
+
+// "CUDNN_STATUS_BAD_PARAM (projSize <= 0)"
+std::string Cudnn::text(cudnnStatus_t status) const {
+  char condition[1024] = "";
+  library.cudnnGetLastErrorString(condition, sizeof condition);
+  const std::string name = library.cudnnGetErrorString(status);
+  return condition[0] == 0 ? name : name + " (" + condition + ")";
+}
+
+void Cudnn::fail_planning(const std::string& subject, const char* name, cudnnStatus_t status) const {
+  const int category = CUDNN_STATUS_CATEGORY(static_cast<int>(status));
+  const bool refused = category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM;
+  // Parts of cuDNN are libraries of their own, which it opens when they are needed.
+  const bool incomplete =
+      status == CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED || status == CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH;
+  if (refused || incomplete) {
+    throw CudnnRefusal("cuDNN refuses " + subject + ": " + name + ": " + text(status) +
+                       (incomplete ? what_to_do() : ""));
+  }
+  fail(name, status);
+}
+
+void Cudnn::fail(const char* name, cudnnStatus_t status) const {
+  std::string why = text(status);
+  // What cuDNN only says to have failed, the runtime may know.
+  if (const cudaError_t cause = cudaGetLastError(); cause != cudaSuccess) {
+    why += std::string("; ") + cudaGetErrorString(cause) + restart_notice(cause);
+  }
+  throw DeviceError(to_string(Device{Device::Kind::kCuda, device}) + ": " + name + " failed: " + why);
+}
+
+}  // namespace rondo::cuda
