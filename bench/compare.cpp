@@ -131,8 +131,8 @@ void print_row(const NamedShape& shape, const Row& row) {
   }
   const auto faster = row.took_faster();
   std::printf("%-11s %-5s %-9s %4ld %4ld %5ld %5ld %2ld %12.1f %12s %8s %12.1f  %-7s %s\n", shape.name,
-              shape.cell, shape.phase, shape.t, shape.n, shape.i, shape.h, shape.layers, row.cpu.median_us, gpu,
-              ratio, row.own.median_us, rondo::to_string(row.chosen).c_str(),
+              shape.cell, shape.phase, shape.t, shape.n, shape.i, shape.h, shape.layers, row.cpu.median_us,
+              gpu, ratio, row.own.median_us, rondo::to_string(row.chosen).c_str(),
               faster ? (*faster ? "yes" : "no") : "-");
   std::fflush(stdout);
 }
@@ -161,8 +161,8 @@ void compare(const CompareOptions& options) {
   }
   std::printf("%s, %s, %d threads, %s; GPU: %s\n", cpu.device_name.c_str(), cpu.isa.c_str(), cpu.threads,
               options.dtype.c_str(), gpu.info ? gpu.info->name.c_str() : gpu.reason.c_str());
-  std::printf("%-11s %-5s %-9s %4s %4s %5s %5s %2s %12s %12s %8s %12s  %-7s %s\n", "shape", "cell", "phase", "T",
-              "N", "I", "H", "L", "CPU us", "GPU us", "CPU/GPU", "auto us", "auto", "the faster?");
+  std::printf("%-11s %-5s %-9s %4s %4s %5s %5s %2s %12s %12s %8s %12s  %-7s %s\n", "shape", "cell", "phase",
+              "T", "N", "I", "H", "L", "CPU us", "GPU us", "CPU/GPU", "auto us", "auto", "the faster?");
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     std::fprintf(stderr, "[%zu/%zu] %s\n", i + 1, shapes.size(), shapes[i].name);
     const Row row = measure_row(shape_options(shapes[i], options), gpu);
