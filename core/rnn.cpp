@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "core/dispatch.h"
@@ -81,23 +82,39 @@ struct Rnn::Impl {
         .config = config, .phase = phase, .max_t = t, .max_n = n, .parameters_on_host = true};
     const Choice choice = plan_device(request, forced);
     home = choice.device;
-    reason = choice.reason;
-    const auto logged = [&](Plan plan) {
-      if (log_enabled()) log_line(message(config, ", ", phase, ": ", reason));
-      return plan;
-    };
-    if (forced || home == Device{}) return logged(made());
+    std::optional<Plan> plan;
+    std::string why = choice.reason;
     try {
-      Plan plan = made();
-      packed(plan);  // weights are the most that a network keeps there
-      return logged(std::move(plan));
+      plan.emplace(made());
+      if (!forced && home != Device{}) {
+        expect_room(*plan);
+        packed(*plan);
+      }
     } catch (const DeviceError& error) {
-      reason = message("cpu: ", home, " was the fastest by prediction and failed (", error.what(), ")");
-      home = {};
+      const Device failed = std::exchange(home, forced.value_or(Device()));
       parameters_sent = {};
       sends = 0;
+      plan.reset();
+      if (forced || failed == Device{} || !supports(config, phase).ok) throw;
+      why = message("cpu: ", failed, " was the fastest by prediction and failed (", error.what(), ")");
+      plan.emplace(made());
     }
-    return logged(made());
+    reason = why;
+    if (log_enabled()) log_line(message(config, ", ", phase, ": ", reason));
+    return std::move(*plan);
+  }
+  // What the first passes take beside the plan: where there is no room for that, it shows now, while another
+  // device can step in.
+  void expect_room(const Plan& plan) const {
+    const auto& [phase, t, n, device, stream] = plan.options();
+    const bool training = phase == Phase::kTraining;
+    const std::int64_t states = config.num_layers * num_directions(config) * n * config.hidden_size;
+    const std::int64_t outputs = (config.merge == Merge::kNone ? 2 : 1) * output_size(config);
+    const std::int64_t arrays = t * n * (config.input_size + outputs) + 4 * states;
+    const std::int64_t elements = training ? 2 * arrays + parameter_count(config) : arrays;
+    DeviceMemory trial;
+    trial.reserve(home, static_cast<std::size_t>(elements * element_bytes(config.dtype)) +
+                            (training ? plan.tape_bytes() : 0));
   }
   // A plan that holds t and n. When there are too many, the least recently used go that no tape waits for.
   Plan& plan_for(Phase phase, std::int64_t t, std::int64_t n) {

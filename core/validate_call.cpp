@@ -130,6 +130,9 @@ class Call {
       expect(fits, a.name, " ", shape, " has more elements than 64-bit sizes count");
     }
     expect(data != nullptr || shape.count() == 0, a.name, " ", shape, " has no data");
+    const std::uintptr_t off = reinterpret_cast<std::uintptr_t>(data) % 16;
+    expect(device.kind == Device::Kind::kCpu || off == 0, a.name, " lies ", off,
+           " bytes past a multiple of 16, expected a multiple of 16 on a GPU");
   }
   void add(const Argument& a) {
     const auto* begin = static_cast<const std::byte*>(a.view.data);

@@ -160,14 +160,17 @@ PathChoice choose_path(const Request& request, const DeviceTraits& device, const
   offer(Algorithm::kPersistSmallH, joins, "weights of " + h + " stay in one multiprocessor");
   offer(Algorithm::kPersistStatic, c.num_layers == 1 ? joins : Joins::kDirections,
         "weights of " + h + " stay on the chip");
-  offer(Algorithm::kStandard, joins, "no persistent kernel of cuDNN is for " + h + " and N = " +
-                                         std::to_string(request.max_n) + " of " + to_string(c.dtype));
+  const std::string sizes = h + " and N = " + std::to_string(request.max_n) + " of " + to_string(c.dtype);
+  std::string why = "the next in the table";
+  if (choice.candidates.empty()) why = "the table has no persistent algorithm for " + sizes;
+  if (asked.algorithm) why = "RONDO_CUDA_PATH asks for it";
+  offer(Algorithm::kStandard, joins, why);
   if (asked.any_cudnn) {
     choice.left_out = !refusal.empty() ? refusal : "RONDO_CUDA_PATH leaves out the step path";
     return choice;
   }
   if (has_step) {
-    const std::string why = refusal.empty() ? "cuDNN refused" : refusal;
+    why = refusal.empty() ? "the last in the table" : refusal;
     choice.candidates.push_back({std::nullopt, Joins::kNothing, why});
   }
   choice.left_out = has_step ? refusal

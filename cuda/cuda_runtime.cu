@@ -78,7 +78,12 @@ CudaRuntime::CudaRuntime(int device, cudaStream_t stream)
 
 CudaRuntime::~CudaRuntime() {
   void* workspace = blas_ ? blas_->workspace() : nullptr;
-  blas_.reset();
+  try {
+    const CurrentDevice current(device_);
+    blas_.reset();
+  } catch (...) {
+    // As in release.
+  }
   release(workspace);
 }
 
@@ -110,6 +115,12 @@ void CudaRuntime::release(void* memory) noexcept {
   } catch (...) {
     // A device that is lost reports it at the next call that can throw.
   }
+}
+
+void CudaRuntime::trim() {
+  const CurrentDevice current(device_);
+  check(device_, "cudaStreamSynchronize", cudaStreamSynchronize(stream_));
+  check(device_, "cudaMemPoolTrimTo", cudaMemPoolTrimTo(pool_.get(), 0));
 }
 
 template <class T>

@@ -26,6 +26,7 @@ class CudaRuntime {
 
   void* allocate(std::size_t bytes);
   void release(void* memory) noexcept;
+  void trim();
   template <class T>
   void gemm(const Gemm<T>& product);
   template <class F>

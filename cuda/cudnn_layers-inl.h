@@ -2,8 +2,8 @@
 //
 // An algorithm that keeps weights on the chip runs passes that suit it (cuda/choose_path.h). Beside it stand
 // the standard algorithm, for batches that do not, and the standard algorithm on packed rows, for different
-// lengths. Which one runs a pass follows from its rows alone, so that backward takes the one that forward
-// took.
+// lengths. Which one runs a pass follows from its rows, and from what cuDNN refused before, so that backward
+// takes the one that forward took.
 #pragma once
 
 #include <algorithm>
@@ -91,16 +91,7 @@ class CudnnLayers final : public Glue<T, Runtime> {
     Engine e{cudnn_network(config_, path_.joins, algorithm, layer), nullptr};
     e.network.ragged = ragged;
     e.rnn = runtime_.make_cudnn_rnn(e.network);
-    std::vector<std::int64_t> offsets;
-    Sequence longest{max_t_, max_n_, max_n_, 1, nullptr};
-    for (std::int64_t s = 0; ragged && s <= max_t_; ++s) offsets.push_back(s * max_n_);
-    if (ragged) longest.offsets = offsets.data();
-    for (const bool trains : {false, true}) {
-      if (max_n_ == 0 || (trains && !training())) continue;
-      const CudnnSizes sizes = e.rnn->sizes(longest, trains);
-      room_.workspace = std::max(room_.workspace, sizes.workspace);
-      room_.reserve = std::max(room_.reserve, sizes.reserve);
-    }
+    make_room(e);
     WeightMap map(config_, *e.rnn, layer, layers_a_call(), offset);
     dweights_bytes_ = std::max(dweights_bytes_, map.bytes());
     e.map = static_cast<std::size_t>(std::find(maps_.begin(), maps_.end(), map) - maps_.begin());
@@ -108,9 +99,52 @@ class CudnnLayers final : public Glue<T, Runtime> {
     return e;
   }
 
+  // cuDNN's sizes do not always grow with t and n: those of the largest pass, which has to be possible, of
+  // smaller ones over the whole range, and an eighth for those in between.
+  void make_room(const Engine& e) {
+    if (max_n_ == 0) return;
+    const auto asked = [&](std::int64_t n) {  // all small ones, and those around powers of two
+      const auto power = [](std::int64_t i) { return (i & (i - 1)) == 0; };
+      return n <= 32 || n + 1 >= max_n_ || power(n - 1) || power(n) || power(n + 1);
+    };
+    CudnnSizes most;
+    for (const std::int64_t t : {std::int64_t{1}, (max_t_ + 1) / 2, max_t_}) {
+      for (std::int64_t n = 1; n <= max_n_; ++n) {
+        if (!asked(n)) continue;
+        const bool largest = t == max_t_ && n == max_n_;
+        if (!largest && !suits(e.network, device_, training(), n)) continue;
+        try {
+          include(most, e, t, n);
+        } catch (const CudnnRefusal&) {
+          if (largest) throw;
+        }
+      }
+    }
+    room_.workspace = std::max(room_.workspace, most.workspace + most.workspace / 8);
+    room_.reserve = std::max(room_.reserve, most.reserve + most.reserve / 8);
+  }
+  void include(CudnnSizes& most, const Engine& e, std::int64_t t, std::int64_t n) const {
+    std::vector<std::int64_t> offsets;
+    Sequence sequence = uniform(t, n);
+    for (std::int64_t s = 0; e.network.ragged && s <= t; ++s) offsets.push_back(s * n);
+    if (e.network.ragged) sequence = {t, n, 0, 1, offsets.data()};
+    for (const bool trains : {false, true}) {
+      if (trains && !training()) continue;
+      const CudnnSizes sizes = e.rnn->sizes(sequence, trains);
+      most.workspace = std::max(most.workspace, sizes.workspace);
+      most.reserve = std::max(most.reserve, sizes.reserve);
+    }
+  }
+  // Rows of t steps each, as they lie in the caller's arrays.
+  Sequence uniform(std::int64_t t, std::int64_t n) const {
+    if (config_.layout == Layout::kBatchMajor) return {t, n, 1, t, nullptr};
+    return {t, n, n, 1, nullptr};
+  }
+
   const Call& call_of(const LayerCall& call) const {
     return calls_[static_cast<std::size_t>(call.id.layer / layers_a_call())];
   }
+  void run_forward(const LayerForward& call, const Engine& engine);
   // Which engine runs a pass: the same for its forward and its backward.
   const Engine& engine_of(const LayerCall& call) const {
     const Call& c = call_of(call);
@@ -118,6 +152,8 @@ class CudnnLayers final : public Glue<T, Runtime> {
     if (call.sequence.offsets != nullptr) return c.ragged;
     if (c.standard.rnn == nullptr) return c.chosen;
     if (!suits(c.chosen.network, device_, trains, call.sequence.n)) return c.standard;
+    const Refused rows{call.sequence.t, call.sequence.n, trains};
+    if (std::find(refused_.begin(), refused_.end(), rows) != refused_.end()) return c.standard;
     try {
       const CudnnSizes sizes = c.chosen.rnn->sizes(call.sequence, trains);
       const bool fits = sizes.workspace <= room_.workspace && sizes.reserve <= room_.reserve;
@@ -151,9 +187,11 @@ class CudnnLayers final : public Glue<T, Runtime> {
     return at + (kAlignment - address % kAlignment) % kAlignment;
   }
 
-  // States between a call's memory, [S, n, H] with state_stride, and dense ones of ours.
-  bool dense(const LayerCall& call) const {
-    return call.state_stride == call.sequence.n * config_.hidden_size || states() == 1;
+  // States between a call's memory, [S, n, H] with state_stride, and dense ones of ours, aligned as cuDNN's
+  // fastest kernels need it.
+  bool fits(const LayerCall& call, const void* at) const {
+    const bool dense = call.state_stride == call.sequence.n * config_.hidden_size || states() == 1;
+    return dense && reinterpret_cast<std::uintptr_t>(at) % 16 == 0;
   }
   void copy_states(const LayerCall& call, void* to, std::int64_t to_stride, const void* from,
                    std::int64_t from_stride) {
@@ -163,14 +201,14 @@ class CudnnLayers final : public Glue<T, Runtime> {
                       {static_cast<const T*>(from) + i * from_stride, h}, call.sequence.n, h);
     }
   }
-  // What cuDNN reads in place of `from`: itself where it is dense and nothing is written over it.
+  // What cuDNN reads in place of `from`: itself where it fits and nothing is written over it.
   const void* input_states(const LayerCall& call, const void* from, const void* written, T* room) {
-    if (from == nullptr || (dense(call) && from != written)) return from;
+    if (from == nullptr || (fits(call, from) && from != written)) return from;
     copy_states(call, room, call.sequence.n * config_.hidden_size, from, call.state_stride);
     return room;
   }
   void* output_states(const LayerCall& call, void* to, T* room) const {
-    return to == nullptr || dense(call) ? to : room;
+    return to == nullptr || fits(call, to) ? to : room;
   }
   void fetch_states(const LayerCall& call, void* to, const void* from) {
     if (to != from) copy_states(call, to, call.state_stride, from, call.sequence.n * config_.hidden_size);
@@ -191,6 +229,13 @@ class CudnnLayers final : public Glue<T, Runtime> {
             .room = room_};
   }
 
+  // A pass that cuDNN refused by the chosen algorithm, though it had taken its sizes.
+  struct Refused {
+    std::int64_t t, n;
+    bool training;
+    bool operator==(const Refused&) const = default;
+  };
+
   RnnConfig config_;
   Phase phase_;
   std::int64_t max_t_, max_n_;
@@ -200,13 +245,28 @@ class CudnnLayers final : public Glue<T, Runtime> {
   std::size_t dweights_bytes_ = 0;
   std::vector<WeightMap> maps_;
   std::vector<Call> calls_;
+  std::vector<Refused> refused_;
 };
 
 template <class T, class Runtime>
 void CudnnLayers<T, Runtime>::forward(const LayerForward& call) {
+  const Engine& engine = engine_of(call);
+  try {
+    run_forward(call, engine);
+  } catch (const CudnnRefusal& refusal) {
+    // Nothing has run. From now on such a pass takes the standard algorithm, and so does this one's backward.
+    if (&engine != &call_of(call).chosen || call_of(call).standard.rnn == nullptr) {
+      throw DeviceError(refusal.what());
+    }
+    refused_.push_back({call.sequence.t, call.sequence.n, call.saved != nullptr});
+    forward(call);
+  }
+}
+
+template <class T, class Runtime>
+void CudnnLayers<T, Runtime>::run_forward(const LayerForward& call, const Engine& engine) {
   Arena arena(call.workspace);
   const Memory m = memory(arena, max_t_ * max_n_, max_n_);
-  const Engine& engine = engine_of(call);
   CudnnForward f{pass(call, engine, m), output_states(call, call.h_n, m.h_n),
                  output_states(call, call.c_n, m.c_n)};
   f.h0 = input_states(call, call.h0, call.h_n, m.h0);
@@ -250,9 +310,8 @@ void CudnnLayers<T, Runtime>::backward(const LayerBackward& call) {
   }
 }
 
-// Runs each call once on zeros, for the few steps that show whether cuDNN runs it at all: some refusals come
-// with the pass. A DeviceError of a pass is a refusal; a device that is lost reports it again at the next
-// call.
+// Runs each call on zeros, for the few steps that show whether cuDNN runs it at all: some refusals come with
+// the pass. A DeviceError of a pass is a refusal; a device that is lost reports it again at the next call.
 template <class T, class Runtime>
 void CudnnLayers<T, Runtime>::try_out() {
   if (max_n_ == 0) return;
@@ -269,33 +328,38 @@ void CudnnLayers<T, Runtime>::try_out() {
   const std::int64_t e = sizeof(T), t = std::min<std::int64_t>(max_t_, 2), flat = t * max_n_;
   const std::int64_t out = num_directions(config_) * config_.hidden_size;
   const std::int64_t wide = std::max(config_.input_size, layer_input_size(config_, 1));
-  const auto parameters = zeros(maps_.back().end() * e), x = zeros(flat * wide * e),
-             y = zeros(flat * out * e);
-  const auto dx = zeros(flat * wide * e), saved = zeros(static_cast<std::int64_t>(saved_bytes(0)));
-  const auto workspace = zeros(static_cast<std::int64_t>(workspace_bytes(max_t_ * max_n_, max_n_)));
-  const std::unique_ptr<Packed> weights = pack(parameters.get());
-  for (std::int64_t l = 0; l < config_.num_layers; l += layers_a_call()) {
-    const std::int64_t in = layer_input_size(config_, l);
-    const LayerCall call{.weights = *weights,
-                         .id = {l, false},
-                         .sequence = {t, max_n_, max_n_, 1, nullptr},
-                         .state_stride = max_n_ * config_.hidden_size,
-                         .x = {x.get(), in},
-                         .y = {y.get(), out},
-                         .h0 = nullptr,
-                         .c0 = nullptr,
-                         .masks = {},
-                         .saved = training() ? saved.get() : nullptr,
-                         .workspace = workspace.get()};
-    try {
-      forward({call, nullptr, nullptr});
-      if (training()) {
-        backward({call, {}, nullptr, nullptr, {dx.get(), in}, false, nullptr, nullptr, parameters.get()});
+  {
+    const auto parameters = zeros(maps_.back().end() * e), x = zeros(flat * wide * e);
+    const auto y = zeros(flat * out * e), dx = zeros(flat * wide * e);
+    const auto saved = zeros(static_cast<std::int64_t>(saved_bytes(0)));
+    const auto workspace = zeros(static_cast<std::int64_t>(workspace_bytes(max_t_ * max_n_, max_n_)));
+    const std::unique_ptr<Packed> weights = pack(parameters.get());
+    for (std::int64_t l = 0; l < config_.num_layers; l += layers_a_call()) {
+      const std::int64_t in = layer_input_size(config_, l);
+      const LayerCall call{.weights = *weights,
+                           .id = {l, false},
+                           .sequence = uniform(t, max_n_),
+                     .state_stride = max_n_ * config_.hidden_size,
+                     .x = {x.get(), in},
+                     .y = {y.get(), out},
+                     .h0 = nullptr,
+                     .c0 = nullptr,
+                     .masks = {},
+                     .saved = nullptr,
+                     .workspace = workspace.get()};
+      try {
+        run_forward({call, nullptr, nullptr}, call_of(call).chosen);
+        if (!training()) continue;
+        LayerForward trained{call, nullptr, nullptr};
+        trained.saved = saved.get();
+        run_forward(trained, call_of(call).chosen);
+        backward({trained, {}, nullptr, nullptr, {dx.get(), in}, false, nullptr, nullptr, parameters.get()});
+      } catch (const DeviceError& error) {
+        throw CudnnRefusal(error.what());
       }
-    } catch (const DeviceError& error) {
-      throw CudnnRefusal(error.what());
     }
   }
+  runtime_.trim();  // passes have memory of their own
 }
 
 }  // namespace rondo::cuda

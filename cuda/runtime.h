@@ -38,6 +38,7 @@ struct Gemm {
 //
 //   void* allocate(std::size_t bytes);             256-byte aligned; DeviceError when full
 //   void release(void* memory) noexcept;
+//   void trim();                                   while planning: the system gets what is released; may wait
 //   template <class T> void gemm(const Gemm<T>&);  float or double; any size may be 0; k = 0 without accumulate
 //                                                  gives zeros
 //   template <class F> void for_each(std::int64_t rows, std::int64_t width, const F& f);

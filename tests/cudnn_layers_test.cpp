@@ -229,7 +229,7 @@ TEST_F(CudnnTest, ARefusalTakesTheNextPath) {
   const auto persists = [](const cuda::CudnnNetwork& n) {
     return n.algorithm == CudnnAlgorithm::kStandard ? std::string() : "no kernel for this GPU";
   };
-  for (auto* rule : {&rules.network, &rules.sizes, &rules.pass}) {
+  for (auto* rule : {&rules.network, &rules.sizes, &rules.forward, &rules.pass}) {
     *rule = persists;
     const Ran ran = run(config, kFakeGpu, 16, 16);
     EXPECT_EQ(ran.passes, (Passes{"forward standard", "backward standard"}));
@@ -247,19 +247,56 @@ TEST_F(CudnnTest, ARefusalTakesTheNextPath) {
   expect_like_cpu(config, ran);
 }
 
-// A refusal of one batch size alone shows at its pass, which the standard algorithm then runs.
+// A refusal of one batch size alone shows when its sizes are asked for, or at its pass; the standard algorithm then
+// runs that one, forward and backward.
 TEST_F(CudnnTest, ARefusalOfOneSizeTakesTheStandardAlgorithm) {
   const RnnConfig config = lstm(32, 160);
-  Rnn rnn(config, kFakeGpu);
-  const Tensor x = random_tensor(config.dtype, {6, 16, 32}, 60);
-  const Tensor y = std::move(rnn.forward(x).y);
-  gpu().device.cudnn.sizes = [](const cuda::CudnnNetwork& n) {
-    return n.algorithm == CudnnAlgorithm::kStandard ? std::string() : "not this batch";
-  };
-  gpu().device.cudnn.passes.clear();
-  const Tensor again = std::move(rnn.forward(x).y);
-  EXPECT_EQ(gpu().device.cudnn.passes, Passes{"forward standard"});
-  expect_near(again, y, config, "y");
+  const Tensor x = random_tensor(config.dtype, {6, 16, 32}, 60), dy = random_tensor(config.dtype, {6, 16, 160}, 61);
+  HostCudnnRules& rules = gpu().device.cudnn;
+  for (auto* rule : {&rules.sizes, &rules.forward}) {
+    Rnn rnn(config, kFakeGpu);
+    Tape tape;
+    const Tensor y = std::move(rnn.forward(x, {.tape = &tape}).y);
+    const Tensor dx = std::move(rnn.backward(tape, {.dy = dy}).dx);
+    *rule = [](const cuda::CudnnNetwork& n) {
+      return n.algorithm == CudnnAlgorithm::kStandard ? std::string() : "not this batch";
+    };
+    for (const bool refused_before : {false, true}) {
+      rules.passes.clear();
+      const ForwardResult again = rnn.forward(x, {.tape = &tape});
+      const Tensor dx_again = std::move(rnn.backward(tape, {.dy = dy}).dx);
+      Passes expected{"forward standard", "backward standard"};
+      if (rule == &rules.forward && !refused_before) expected.insert(expected.begin(), "forward persist-static");
+      EXPECT_EQ(rules.passes, expected);
+      expect_near(again.y, y, config, "y");
+      expect_near(dx_again, dx, config, "dx", true);
+    }
+    *rule = nullptr;
+  }
+}
+
+TEST_F(CudnnTest, StepsMakeTheSequence) {
+  for (const NetworkKind& kind : cudnn_kinds()) check_steps(kind, kFakeGpu);
+}
+
+// The CPU cannot step in for f16: what is said is what the GPU lacks, and once that is there all is well.
+TEST_F(CudnnTest, AutoSaysWhyNeitherDeviceRunsIt) {
+  RnnConfig config = lstm(3, 4);
+  config.dtype = DType::kF16;
+  Rnn rnn(config, DeviceChoice());
+  const Tensor x(config.dtype, {5, 2, 3});
+  gpu().device.cudnn.network = [](const cuda::CudnnNetwork&) { return std::string("no libcudnn.so.9"); };
+  for (int i = 0; i < 2; ++i) {
+    try {
+      rnn.forward(x);
+      FAIL() << "no DeviceError";
+    } catch (const DeviceError& error) {
+      EXPECT_NE(std::string(error.what()).find("no libcudnn.so.9"), std::string::npos) << error.what();
+    }
+  }
+  gpu().device.cudnn.network = nullptr;
+  EXPECT_EQ(rnn.forward(x).y.shape(), (Shape{5, 2, 4}));
+  EXPECT_EQ(rnn.device(), kFakeGpu);
 }
 
 TEST_F(CudnnTest, NoPathLeftIsAnErrorWithEveryReason) {

@@ -238,6 +238,21 @@ TEST(DeviceMemory, APlanWithAStreamTakesTheCallersTapeAlone) {
                   {"PlanOptions: stream is given, expected none for a plan on cpu"});
 }
 
+TEST(DeviceMemory, ArraysOnAGpuStartAtMultiplesOf16) {
+  fake_gpu();
+  const RnnConfig config{.input_size = 3, .hidden_size = 6};
+  Plan plan(config, {.max_t = 4, .max_n = 2, .device = kFakeGpu});
+  DeviceMemory parameters, x, work;
+  parameters.reserve(kFakeGpu, 4096);
+  x.reserve(kFakeGpu, 4096);
+  work.reserve(kFakeGpu, plan.workspace_bytes());
+  const PackedWeights weights =
+      plan.pack({parameters.data(), config.dtype, {parameter_count(config)}, kFakeGpu});
+  const ConstTensorView off{x.data() + 4, config.dtype, {4, 2, 3}, kFakeGpu};
+  expect_rejected([&] { plan.forward(weights, {.x = off, .workspace = work.span()}); },
+                  {"forward: x lies 4 bytes past a multiple of 16, expected a multiple of 16 on a GPU"});
+}
+
 TEST(DeviceMemory, WhatIsOutOfRangeIsRefusedBeforeTheDeviceSeesIt) {
   fake_gpu();
   Rnn rnn({.input_size = 3, .hidden_size = 6}, kFakeGpu);

@@ -18,7 +18,8 @@ namespace rondo::testing {
 
 // What a test makes it refuse, each with a text or "".
 struct HostCudnnRules {
-  std::function<std::string(const cuda::CudnnNetwork&)> network, sizes, pass;
+  std::function<std::string(const cuda::CudnnNetwork&)> network, sizes, forward;
+  std::function<std::string(const cuda::CudnnNetwork&)> pass;  // a DeviceError
   std::vector<std::string> passes;  // "forward standard", as they were run
 };
 
@@ -42,11 +43,14 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
   cuda::CudnnSizes sizes(const Sequence& s, bool training) override {
     refuse(rules_.sizes);
     const auto rows = static_cast<std::size_t>(s.total());
-    return {1000 + 8 * rows, training ? sizeof(Kept) + 16 * rows : 0};
+    // Not monotonic, and another for each layout.
+    const std::size_t odd = s.n % 2 == 1 ? 700 : 0, batch_major = s.row_stride > 1 ? 900 : 0;
+    return {1000 + 8 * rows + odd + batch_major, training ? sizeof(Kept) + 16 * rows + odd : 0};
   }
   void forward(const cuda::CudnnForward& f) override {
     const auto open = memory_.open(f.weights, f.x, f.y, f.h0, f.c0, f.h_n, f.c_n, f.workspace, f.reserve);
     begin("forward", f);
+    for (const void* array : {f.h_n, f.c_n}) expect_aligned(array);
     const reference::Network<Real> network(config_, call(f));
     write_rows(f.sequence, f.y, network.results().y, output_width());
     write(f.h_n, network.results().h_n);
@@ -59,6 +63,8 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
     const auto open = memory_.open(b.weights, b.x, b.y, b.h0, b.c0, b.workspace, b.reserve, b.dy, b.dh_n,
                                    b.dc_n, b.dx, b.dh0, b.dc0, b.dweights);
     begin("backward", b);
+    for (const void* array : {b.dy, b.dh_n, b.dc_n}) expect_aligned(array);
+    for (const void* array : {b.dx, b.dh0, b.dc0}) expect_aligned(array);
     Kept kept;
     std::memcpy(&kept, b.reserve, sizeof kept);
     expect(kept.unused && kept.t == b.sequence.t && kept.n == b.sequence.n, "the reserve of this pass");
@@ -87,6 +93,9 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
     bool unused;
   };
 
+  static void expect_aligned(const void* array) {
+    expect(reinterpret_cast<std::uintptr_t>(array) % 16 == 0, "arrays at multiples of 16 bytes");
+  }
   static void expect(bool condition, const char* what) {
     if (!condition) throw DeviceError(std::string("host cuDNN: expected ") + what);
   }
@@ -193,6 +202,7 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
     if (const std::string text = rules_.pass ? rules_.pass(network_) : ""; !text.empty()) {
       throw DeviceError("host cuDNN: " + text);
     }
+    if (std::string(what) == "forward") refuse(rules_.forward);
     const cuda::CudnnSizes needed = sizes(p.sequence, p.reserve != nullptr);
     expect(p.room.workspace >= needed.workspace && p.room.reserve >= needed.reserve, "more room");
     for (const void* aligned : {static_cast<const void*>(p.workspace), static_cast<const void*>(p.reserve)}) {
@@ -207,6 +217,7 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
     }
     expect(s.offsets == nullptr || s.rows(0) == s.n, "no row of length 0");
     expect(p.x != p.y && (p.h0 == nullptr || p.h0 != p.c0), "arrays apart");
+    for (const void* array : {p.x, static_cast<const void*>(p.y), p.h0, p.c0}) expect_aligned(array);
   }
   reference::Call<Real> call(const cuda::CudnnPass& p) const {
     reference::Call<Real> c;

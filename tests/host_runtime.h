@@ -27,6 +27,7 @@ class HostRuntime {
   HostRuntime(FakeMemory& memory, HostDevice& device) : memory_(memory), device_(device) {}
   void* allocate(std::size_t bytes) { return memory_.allocate(bytes); }
   void release(void* memory) noexcept { memory_.release(memory); }
+  void trim() {}
 
   template <class T>
   void gemm(const cuda::Gemm<T>& p) {

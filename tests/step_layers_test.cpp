@@ -106,6 +106,22 @@ TEST(StepLayers, WeightsOutliveThePlanThatPackedThem) {
   EXPECT_EQ(step_gpu().memory.allocated(), before);
 }
 
+// So it does for the tape and the arrays of the first pass, which are taken after the plan.
+TEST(StepLayers, AutoTakesTheCpuWhenTheFirstPassDoesNotFit) {
+  FakeMemory& memory = step_gpu().memory;
+  const RnnConfig config{.input_size = 512, .hidden_size = 512, .num_layers = 4};
+  const Tensor x(DType::kF32, {40, 64, 512});
+  const Plan plan(config, {.phase = Phase::kTraining, .max_t = 40, .max_n = 64, .device = kFakeGpu});
+  const std::size_t arrays = static_cast<std::size_t>(x.shape().count()) * sizeof(float);
+  memory.limit = memory.allocated() + plan.workspace_bytes() + plan.tape_bytes() + arrays;
+  Rnn rnn(config, DeviceChoice());
+  Tape tape;
+  const ForwardResult out = rnn.forward(x, {.tape = &tape});
+  memory.limit = SIZE_MAX;
+  EXPECT_EQ(rnn.device(), Device{});
+  EXPECT_NE(rnn.explain().find("fake gpu: no memory for"), std::string::npos) << rnn.explain();
+}
+
 TEST(StepLayers, ProductsMayRoundToTf32WhereThatWasAskedFor) {
   const HostDevice& device = step_gpu().device;
   for (const MathMode mode : {MathMode::kStrict, MathMode::kTf32}) {
