@@ -16,7 +16,7 @@ struct Request {
   std::int64_t max_t = 1;
   std::int64_t max_n = 1;
   Device device{};
-  bool data_on_host = true;  // x and y have to be brought to a device that is not the host
+  bool data_on_host = true;         // x and y have to be brought to a device that is not the host
   bool parameters_on_host = false;  // in training: an optimizer there reads gradients and writes parameters
   void* stream = nullptr;           // PlanOptions::stream
 };
@@ -96,10 +96,11 @@ class Backend {
 // memory that a program on the CPU need not spend.
 std::vector<Backend*> backends(std::optional<Device::Kind> kind = {});
 Backend& backend_of(Device device);  // DeviceError when the device is missing or not usable
-void register_builtin_backends();  // defined by the CPU backend, the one that is linked in
+void register_builtin_backends();    // defined by the CPU backend, the one that is linked in
 void register_backend(std::unique_ptr<Backend> backend);
 
-// A line to the log callback, and to stderr under RONDO_LOG=info; log_enabled() says whether anybody reads it. Not for passes.
+// A line to the log callback, and to stderr under RONDO_LOG=info; log_enabled() says whether anybody reads
+// it. Not for passes.
 bool log_enabled();
 void log_line(const std::string& line);
 

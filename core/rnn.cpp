@@ -46,7 +46,7 @@ struct Rnn::Impl {
   DeviceMemory workspace, room;                  // at home; room: copies of an inference pass's arrays
   DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
   enum class Newer { kHost, kHome, kZeros } newer = Newer::kZeros;  // of the gradients
-  std::int64_t fetches = 0, sends = 0;           // of gradients, of parameters, where home is not the host
+  std::int64_t fetches = 0, sends = 0;  // of gradients, of parameters, where home is not the host
 
   Impl(const RnnConfig& c, DeviceChoice asked)
       : config(c), forced(asked ? asked : device_from_environment()), home(forced.value_or(Device())) {
@@ -154,7 +154,8 @@ struct Rnn::Impl {
     if (home == Device{}) return gradients;
     if (newer == Newer::kHost) send(gradients, gradients_sent);
     if (newer == Newer::kZeros) {
-      const auto bytes = static_cast<std::size_t>(gradients.shape().count() * element_bytes(gradients.dtype()));
+      const auto bytes =
+          static_cast<std::size_t>(gradients.shape().count() * element_bytes(gradients.dtype()));
       gradients_sent.reserve(home, bytes);
       backend_of(home).zero(home, gradients_sent.data(), bytes);
     }

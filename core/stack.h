@@ -65,15 +65,15 @@ struct MaskFactors {
 };
 
 // What the two passes of one layer share. Flat rows P are those of `sequence`, n its rows with a step. A call
-// has S states, one for each layer and direction that it computes: 1 under Joins::kNothing. Each is [n, H], the
-// next one state_stride elements on. A joined call always has y and dx, both dense, and no masks.
+// has S states, one for each layer and direction that it computes: 1 under Joins::kNothing. Each is [n, H],
+// the next one state_stride elements on. A joined call always has y and dx, both dense, and no masks.
 struct LayerCall {
   const Packed& weights;
   LayerId id;
   Sequence sequence;
   std::int64_t state_stride;
-  ConstRows x;     // [P, in]
-  Rows y;          // [P, H or D*H]: written by forward, null when only the final state is wanted; read by backward
+  ConstRows x;  // [P, in]
+  Rows y;  // [P, H or D*H]: written by forward, null when only the final state is wanted; read by backward
   const void* h0;  // [S, n, H]; null: zeros
   const void* c0;  // LSTM
   MaskFactors masks;
@@ -177,7 +177,7 @@ class StackPlan final : public BackendPlan {
     Pieces last;                  // [D or S, N, H], the last layer's final states under Outputs::kLast
     Pieces layer_mask;            // l: [P or N, O], on the output of layer l
     Pieces input_mask, recurrent_mask;  // i
-    Pieces saved;                 // by call
+    Pieces saved;                       // by call
     std::size_t kept_bytes;
     Pieces layer, h, c;    // the backend's; [S, N, H]
     Pieces merged;         // [P, O]

@@ -53,7 +53,7 @@ struct StackPlan::Pass {
   const std::int64_t top;  // the last layer
   const int directions;
   const std::int64_t layers_a_call, directions_a_call, states;  // states: of a call
-  const std::int64_t element;  // bytes of one
+  const std::int64_t element;                                   // bytes of one
   const bool training, last_only;
   const bool input_masks, recurrent_masks, layer_masks;
   const MemoryLayout& layout;

@@ -181,12 +181,12 @@ void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const D
   });
   each("dropout.recurrent_masks", drop.recurrent_masks, {"recurrent_dropout", c.recurrent_dropout}, pairs,
        [&](std::int64_t) {
-    return Form{{groups, rows, {"H", c.hidden_size}}};
-  });
+         return Form{{groups, rows, {"H", c.hidden_size}}};
+       });
   each("dropout.layer_masks", drop.layer_masks, {"layer_dropout", c.layer_dropout}, c.num_layers - 1,
        [&](std::int64_t) {
-    return once ? Form{{rows, width}} : call.sequence(width);
-  });
+         return once ? Form{{rows, width}} : call.sequence(width);
+       });
 }
 
 void check_weights(const Call& call, const Plan& plan, bool training, const Packed* weights) {

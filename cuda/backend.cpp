@@ -53,7 +53,9 @@ class CudaBackend final : public Backend {
 
   void* allocate(Device device, std::size_t bytes) override { return runtime_of(device)->allocate(bytes); }
   void release(Device device, void* memory) noexcept override { opened(device).runtime->release(memory); }
-  void zero(Device device, void* memory, std::size_t bytes) override { runtime_of(device)->zero(memory, bytes); }
+  void zero(Device device, void* memory, std::size_t bytes) override {
+    runtime_of(device)->zero(memory, bytes);
+  }
   void copy(Device device, void* to, const void* from, std::size_t bytes) override {
     const Copy one{to, from, bytes};
     copy_all(device, {&one, 1});

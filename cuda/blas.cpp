@@ -101,8 +101,8 @@ void Blas::check_gemm(const char* name, const ColumnMajorGemm<T>& g, int status)
         status);
 }
 
-// f32 is IEEE f32 unless TF32 was asked for: pedantic is also without emulation, which cuBLAS 13 can be told to
-// use from the environment.
+// f32 is IEEE f32 unless TF32 was asked for: pedantic is also without emulation, which cuBLAS 13 can be told
+// to use from the environment.
 void Blas::set_math(bool tf32) {
   const cublasMath_t mode = tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH;
   check("cublasSetMathMode", library_->set_math_mode(static_cast<cublasHandle_t>(handle_), mode));

@@ -68,11 +68,11 @@ std::string call_text(const RnnConfig& c, Joins joins) {
   return reduces(c) ? ", layer by layer for the merges" : ", layer by layer";
 }
 
-// A recurrent matrix that the multiprocessors can keep in their shared memory, a seventh of which is left for h
-// and partial sums: how the persistent kernels avoid reading it again at every step.
+// A recurrent matrix that the multiprocessors can keep in their shared memory, a seventh of which is left for
+// h and partial sums: how the persistent kernels avoid reading it again at every step.
 bool stays_on_chip(const CudnnNetwork& n, const DeviceTraits& device) {
-  const std::int64_t bytes = product(
-      {num_gates(n.cell), n.hidden_size, n.hidden_size, element_bytes(n.dtype)});
+  const std::int64_t bytes =
+      product({num_gates(n.cell), n.hidden_size, n.hidden_size, element_bytes(n.dtype)});
   return bytes <= device.multiprocessors * (device.shared_bytes / 7 * 6);
 }
 

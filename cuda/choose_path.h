@@ -25,7 +25,8 @@ struct AskedPath {
   bool step = false, any_cudnn = false;
   std::optional<CudnnAlgorithm> algorithm;
 };
-// "" or "auto", "step", "cudnn", or cuDNN by "standard", "persist-static" or "small-h". Else: InvalidArgument.
+// "" or "auto", "step", "cudnn", or cuDNN by "standard", "persist-static" or "small-h". Else:
+// InvalidArgument.
 AskedPath parse_path(const std::string& text);
 
 // In the order in which to try them: cuDNN refuses some only when it sees them. `left_out` says why there is
@@ -36,11 +37,12 @@ struct PathChoice {
 };
 PathChoice choose_path(const Request& request, const DeviceTraits& device, const AskedPath& asked = {});
 
-// Whether a pass over equally long rows is one for this algorithm, by the table in choose_path.cpp; the standard
-// algorithm runs those that are not, and rows of different lengths.
+// Whether a pass over equally long rows is one for this algorithm, by the table in choose_path.cpp; the
+// standard algorithm runs those that are not, and rows of different lengths.
 bool suits(const CudnnNetwork& network, const DeviceTraits& device, bool training, std::int64_t n);
 
 // The network of one call that starts with a layer.
-CudnnNetwork cudnn_network(const RnnConfig& config, Joins joins, CudnnAlgorithm algorithm, std::int64_t layer);
+CudnnNetwork cudnn_network(const RnnConfig& config, Joins joins, CudnnAlgorithm algorithm,
+                           std::int64_t layer);
 
 }  // namespace rondo::cuda

@@ -339,14 +339,14 @@ void CudnnLayers<T, Runtime>::try_out() {
       const LayerCall call{.weights = *weights,
                            .id = {l, false},
                            .sequence = uniform(t, max_n_),
-                     .state_stride = max_n_ * config_.hidden_size,
-                     .x = {x.get(), in},
-                     .y = {y.get(), out},
-                     .h0 = nullptr,
-                     .c0 = nullptr,
-                     .masks = {},
-                     .saved = nullptr,
-                     .workspace = workspace.get()};
+                           .state_stride = max_n_ * config_.hidden_size,
+                           .x = {x.get(), in},
+                           .y = {y.get(), out},
+                           .h0 = nullptr,
+                           .c0 = nullptr,
+                           .masks = {},
+                           .saved = nullptr,
+                           .workspace = workspace.get()};
       try {
         run_forward({call, nullptr, nullptr}, call_of(call).chosen);
         if (!training()) continue;

@@ -8,7 +8,7 @@ namespace rondo::cuda {
 
 template <>
 std::unique_ptr<LayerBackend> cuda_layers<BFloat16>(const Request& request, const PathChoice& choice,
-                                              std::shared_ptr<CudaRuntime> runtime) {
+                                                    std::shared_ptr<CudaRuntime> runtime) {
   return make_layers<BFloat16>(request, choice, std::move(runtime));
 }
 

@@ -7,7 +7,7 @@ namespace rondo::cuda {
 
 template <>
 std::unique_ptr<LayerBackend> cuda_layers<float>(const Request& request, const PathChoice& choice,
-                                              std::shared_ptr<CudaRuntime> runtime) {
+                                                 std::shared_ptr<CudaRuntime> runtime) {
   return make_layers<float>(request, choice, std::move(runtime));
 }
 

@@ -7,7 +7,7 @@ namespace rondo::cuda {
 
 template <>
 std::unique_ptr<LayerBackend> cuda_layers<double>(const Request& request, const PathChoice& choice,
-                                              std::shared_ptr<CudaRuntime> runtime) {
+                                                  std::shared_ptr<CudaRuntime> runtime) {
   return make_layers<double>(request, choice, std::move(runtime));
 }
 

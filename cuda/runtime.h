@@ -39,11 +39,13 @@ struct Gemm {
 //   void* allocate(std::size_t bytes);             256-byte aligned; DeviceError when full
 //   void release(void* memory) noexcept;
 //   void trim();                                   while planning: the system gets what is released; may wait
-//   template <class T> void gemm(const Gemm<T>&);  float or double; any size may be 0; k = 0 without accumulate
+//   template <class T> void gemm(const Gemm<T>&);  float or double; any size may be 0; k = 0 without
+//   accumulate
 //                                                  gives zeros
 //   template <class F> void for_each(std::int64_t rows, std::int64_t width, const F& f);
-//                                                  f(row, column) for each, in any order and at once; F is plain
-//                                                  data with a RONDO_CELL_FN void operator()(row, column) const
+//                                                  f(row, column) for each, in any order and at once; F is
+//                                                  plain data with a RONDO_CELL_FN void operator()(row,
+//                                                  column) const
 //   DeviceTraits traits() const;                   cuda/choose_path.h
 //   std::unique_ptr<CudnnRnn> make_cudnn_rnn(const CudnnNetwork&);   cuda/cudnn_rnn.h; CudnnRefusal
 //   void reserve(std::size_t bytes);               before any pass: the most that one send will be given

@@ -12,7 +12,8 @@ constexpr DeviceTraits kH100{.multiprocessors = 132, .shared_bytes = 228 << 10};
 constexpr DeviceTraits kSmall{.multiprocessors = 20, .shared_bytes = 100 << 10};
 
 Request request(Cell cell, std::int64_t i, std::int64_t h, std::int64_t n, Phase phase = Phase::kTraining) {
-  return {.config = {.cell = cell, .input_size = i, .hidden_size = h}, .phase = phase, .max_t = 50, .max_n = n};
+  return {
+      .config = {.cell = cell, .input_size = i, .hidden_size = h}, .phase = phase, .max_t = 50, .max_n = n};
 }
 
 // "small-h stack, standard stack, step": the candidates in their order.
@@ -62,13 +63,16 @@ TEST(ChoosePath, TakesAlgorithmsBySize) {
       {Cell::kLstm, DType::kF32, 60, 512, 16, Phase::kTraining, "standard stack, step"},
       {Cell::kLstm, DType::kF32, 64, 500, 16, Phase::kTraining, "standard stack, step"},
       // Many rows: 96 forward and 32 in training, beyond that a power of two, 128 at most.
-      {Cell::kLstm, DType::kF32, 64, 512, 96, Phase::kInference, "persist-static stack, standard stack, step"},
+      {Cell::kLstm, DType::kF32, 64, 512, 96, Phase::kInference,
+       "persist-static stack, standard stack, step"},
       {Cell::kLstm, DType::kF32, 64, 512, 96, Phase::kTraining, "standard stack, step"},
       {Cell::kLstm, DType::kF32, 64, 512, 64, Phase::kTraining, "persist-static stack, standard stack, step"},
-      {Cell::kLstm, DType::kF32, 64, 512, 128, Phase::kTraining, "persist-static stack, standard stack, step"},
+      {Cell::kLstm, DType::kF32, 64, 512, 128, Phase::kTraining,
+       "persist-static stack, standard stack, step"},
       {Cell::kLstm, DType::kF32, 64, 512, 256, Phase::kInference, "standard stack, step"},
       // The recurrent matrix of f32 at H = 1248 and more of 132 multiprocessors.
-      {Cell::kLstm, DType::kF32, 64, 1248, 16, Phase::kTraining, "persist-static stack, standard stack, step"},
+      {Cell::kLstm, DType::kF32, 64, 1248, 16, Phase::kTraining,
+       "persist-static stack, standard stack, step"},
       {Cell::kLstm, DType::kF32, 64, 1312, 16, Phase::kTraining, "standard stack, step"},
       // Nobody has published how GRUs fare with it.
       {Cell::kGru, DType::kF32, 64, 512, 16, Phase::kTraining, "standard stack, step"},
@@ -170,8 +174,9 @@ TEST(ChoosePath, CanBeAskedFor) {
     parse_path("fast");
     FAIL() << "no InvalidArgument";
   } catch (const InvalidArgument& error) {
-    EXPECT_STREQ(error.what(), "RONDO_CUDA_PATH is \"fast\", expected auto, step, cudnn, standard, "
-                               "persist-static or small-h");
+    EXPECT_STREQ(error.what(),
+                 "RONDO_CUDA_PATH is \"fast\", expected auto, step, cudnn, standard, "
+                 "persist-static or small-h");
   }
 }
 

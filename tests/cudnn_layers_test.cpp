@@ -105,7 +105,8 @@ TEST_P(CudnnLayersOf, EveryCaseMatchesTheReference) {
 }
 
 class RandomCudnnLayers : public CudnnTest, public ::testing::WithParamInterface<DType> {};
-INSTANTIATE_TEST_SUITE_P(Seeded, RandomCudnnLayers, ::testing::Values(DType::kF32, DType::kF64, DType::kF16, DType::kBf16),
+INSTANTIATE_TEST_SUITE_P(Seeded, RandomCudnnLayers,
+                         ::testing::Values(DType::kF32, DType::kF64, DType::kF16, DType::kBf16),
                          [](const auto& instance) { return rondo::to_string(instance.param); });
 
 TEST_P(RandomCudnnLayers, MatchTheReference) {
@@ -154,8 +155,8 @@ Ran run(const RnnConfig& config, Device device, std::int64_t n, std::int64_t pla
   gpu().device.cudnn.passes.clear();
   ForwardResult out = rnn.forward(x, options);
   BackwardResult back = rnn.backward(tape, {.dy = dy});
-  return {rnn.explain(), gpu().device.cudnn.passes, std::move(out.y), std::move(out.h_n),
-          std::move(back.dx), copy_of(rnn.gradients())};
+  return {rnn.explain(),      gpu().device.cudnn.passes, std::move(out.y),
+          std::move(out.h_n), std::move(back.dx),        copy_of(rnn.gradients())};
 }
 using Passes = std::vector<std::string>;
 
@@ -166,7 +167,8 @@ RnnConfig lstm(std::int64_t i, std::int64_t h, std::int64_t layers = 1) {
 TEST_F(CudnnTest, EachBatchTakesAnAlgorithmThatSuitsIt) {
   ASSERT_EQ(lstm(1, 1).cell, Cell::kLstm);
   const RnnConfig config = lstm(32, 160);
-  EXPECT_EQ(run(config, kFakeGpu, 16, 16).passes, (Passes{"forward persist-static", "backward persist-static"}));
+  EXPECT_EQ(run(config, kFakeGpu, 16, 16).passes,
+            (Passes{"forward persist-static", "backward persist-static"}));
   EXPECT_EQ(run(config, kFakeGpu, 15, 16).passes, (Passes{"forward standard", "backward standard"}));
   EXPECT_EQ(run(config, kFakeGpu, 16, 16, {6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 5}).passes,
             (Passes{"forward standard ragged", "backward standard ragged"}));
@@ -216,7 +218,8 @@ TEST_F(CudnnTest, DropoutBetweenLayersIsThatOfTheCpu) {
 
 TEST_F(CudnnTest, RunsGiveEqualBits) {
   const RnnConfig config = lstm(5, 19, 2);
-  const Ran first = run(config, kFakeGpu, 5, 5, {6, 0, 3, 6, 5}), second = run(config, kFakeGpu, 5, 5, {6, 0, 3, 6, 5});
+  const Ran first = run(config, kFakeGpu, 5, 5, {6, 0, 3, 6, 5}),
+            second = run(config, kFakeGpu, 5, 5, {6, 0, 3, 6, 5});
   EXPECT_TRUE(same_bits(first.y, second.y));
   EXPECT_TRUE(same_bits(first.dx, second.dx));
   EXPECT_TRUE(same_bits(first.gradients, second.gradients));
@@ -247,11 +250,12 @@ TEST_F(CudnnTest, ARefusalTakesTheNextPath) {
   expect_like_cpu(config, ran);
 }
 
-// A refusal of one batch size alone shows when its sizes are asked for, or at its pass; the standard algorithm then
-// runs that one, forward and backward.
+// A refusal of one batch size alone shows when its sizes are asked for, or at its pass; the standard
+// algorithm then runs that one, forward and backward.
 TEST_F(CudnnTest, ARefusalOfOneSizeTakesTheStandardAlgorithm) {
   const RnnConfig config = lstm(32, 160);
-  const Tensor x = random_tensor(config.dtype, {6, 16, 32}, 60), dy = random_tensor(config.dtype, {6, 16, 160}, 61);
+  const Tensor x = random_tensor(config.dtype, {6, 16, 32}, 60),
+               dy = random_tensor(config.dtype, {6, 16, 160}, 61);
   HostCudnnRules& rules = gpu().device.cudnn;
   for (auto* rule : {&rules.sizes, &rules.forward}) {
     Rnn rnn(config, kFakeGpu);
@@ -266,7 +270,8 @@ TEST_F(CudnnTest, ARefusalOfOneSizeTakesTheStandardAlgorithm) {
       const ForwardResult again = rnn.forward(x, {.tape = &tape});
       const Tensor dx_again = std::move(rnn.backward(tape, {.dy = dy}).dx);
       Passes expected{"forward standard", "backward standard"};
-      if (rule == &rules.forward && !refused_before) expected.insert(expected.begin(), "forward persist-static");
+      if (rule == &rules.forward && !refused_before)
+        expected.insert(expected.begin(), "forward persist-static");
       EXPECT_EQ(rules.passes, expected);
       expect_near(again.y, y, config, "y");
       expect_near(dx_again, dx, config, "dx", true);

@@ -143,7 +143,7 @@ Trained train(const RnnConfig& config, Device device) {
     options.tape = &tape;
     rnn.zero_gradients();
     for (int times = 0; times < 2; ++times) {  // gradients accumulate, also across a look at them
-      trained.y = rnn.forward(x, options).y;  // which backward reads
+      trained.y = rnn.forward(x, options).y;   // which backward reads
       rnn.backward(tape, {.dy = dy});
       trained.gradients = copy_of(rnn.gradients());
     }
@@ -258,8 +258,11 @@ TEST(DeviceMemory, WhatIsOutOfRangeIsRefusedBeforeTheDeviceSeesIt) {
   Rnn rnn({.input_size = 3, .hidden_size = 6}, kFakeGpu);
   const Tensor x = random_tensor(DType::kF32, {4, 2, 3}, 91);
   const std::int64_t lengths[] = {4, 5};
-  expect_rejected([&] { rnn.forward(x, {.lengths = {lengths, {2}}}); },
-                  {"forward: lengths[1] is 5, expected 0 to T=4"});
+  expect_rejected(
+      [&] {
+        rnn.forward(x, {.lengths = {lengths, {2}}});
+      },
+      {"forward: lengths[1] is 5, expected 0 to T=4"});
   State state = rnn.make_state(2);
   expect_rejected([&] { state.reset_row(2); }, {"reset_row: row is 2, expected 0 to 1"});
   EXPECT_EQ(rnn.forward(x).y.shape(), (Shape{4, 2, 6}));  // the device is none the worse for it

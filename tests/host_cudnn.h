@@ -1,5 +1,5 @@
-// What cuda/cudnn_rnn.h asks of cuDNN, by the reference on the host, as strict as cuDNN is: a layout of weights of
-// its own, refusals, sorted packed rows, a reserve that only the same network's backward can use.
+// What cuda/cudnn_rnn.h asks of cuDNN, by the reference on the host, as strict as cuDNN is: a layout of
+// weights of its own, refusals, sorted packed rows, a reserve that only the same network's backward can use.
 #pragma once
 
 #include <cmath>
@@ -20,7 +20,7 @@ namespace rondo::testing {
 struct HostCudnnRules {
   std::function<std::string(const cuda::CudnnNetwork&)> network, sizes, forward;
   std::function<std::string(const cuda::CudnnNetwork&)> pass;  // a DeviceError
-  std::vector<std::string> passes;  // "forward standard", as they were run
+  std::vector<std::string> passes;                             // "forward standard", as they were run
 };
 
 template <class T>
@@ -78,8 +78,10 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
     for (std::size_t i = 0; i < y.size(); ++i) {
       expect(y[i] == Real(T(network.results().y[i])), "y as forward wrote it");
     }
-    const auto g = network.backward({read_rows(b.sequence, required(b.dy), output_width()), {},
-                                     read(b.dh_n, states(b.sequence)), read(b.dc_n, states(b.sequence))});
+    const auto g = network.backward({read_rows(b.sequence, required(b.dy), output_width()),
+                                     {},
+                                     read(b.dh_n, states(b.sequence)),
+                                     read(b.dc_n, states(b.sequence))});
     write_rows(b.sequence, static_cast<void*>(required(b.dx)), g.dx, network_.input_size);
     write(b.dh0, g.dh0);
     write(b.dc0, g.dc0);
@@ -124,7 +126,8 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
   // algorithm and apart for the others.
   std::size_t index(std::int64_t layer, int direction, int gate, bool recurrent) const {
     const int gates = num_gates(network_.cell);
-    return static_cast<std::size_t>(((layer * network_.directions + direction) * 2 + recurrent) * gates + gate);
+    return static_cast<std::size_t>(((layer * network_.directions + direction) * 2 + recurrent) * gates +
+                                    gate);
   }
   void lay_out_weights() {
     const std::int64_t h = network_.hidden_size;
@@ -258,15 +261,13 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
   }
   std::vector<Real> read_rows(const Sequence& s, const void* from, std::int64_t width) const {
     std::vector<Real> values(static_cast<std::size_t>(s.t * s.n * width));
-    visit_rows(s, width, [&](std::size_t to, std::int64_t at) {
-      values[to] = Real(static_cast<const T*>(from)[at]);
-    });
+    visit_rows(s, width,
+               [&](std::size_t to, std::int64_t at) { values[to] = Real(static_cast<const T*>(from)[at]); });
     return values;
   }
   void write_rows(const Sequence& s, void* to, const std::vector<Real>& values, std::int64_t width) const {
-    visit_rows(s, width, [&](std::size_t from, std::int64_t at) {
-      static_cast<T*>(to)[at] = T(values[from]);
-    });
+    visit_rows(s, width,
+               [&](std::size_t from, std::int64_t at) { static_cast<T*>(to)[at] = T(values[from]); });
   }
 
   FakeMemory& memory_;

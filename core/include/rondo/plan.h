@@ -53,8 +53,8 @@ struct DropoutArgs {
   std::span<const ConstTensorView> layer_masks;
 };
 
-// Outputs must not overlap inputs or one another, except that h_n may be h0 and c_n may be c0. On a GPU every array
-// starts at a multiple of 16 bytes, here as everywhere.
+// Outputs must not overlap inputs or one another, except that h_n may be h0 and c_n may be c0. On a GPU every
+// array starts at a multiple of 16 bytes, here as everywhere.
 struct ForwardArgs {
   ConstTensorView x;        // [T, N, I], or [N, T, I] batch-major
   ConstTensorView h0;       // [L*D, N, H]; absent: zeros
