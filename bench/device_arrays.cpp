@@ -26,7 +26,7 @@ std::vector<T> drawn(std::int64_t count, double bound, unsigned seed) {
 class HostArrays final : public DeviceArrays {
  public:
   HostArrays() : DeviceArrays(rondo::Device{}) {}
-  void copy_from_host(void* to, const void* from, std::size_t bytes) override {
+  void copy(void* to, const void* from, std::size_t bytes) override {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void* stream() const override { return nullptr; }
@@ -62,7 +62,7 @@ rondo::TensorView DeviceArrays::make_random(rondo::DType dtype, const rondo::Sha
     const auto part = static_cast<std::int64_t>(values.size());
     for (std::int64_t at = 0; at < shape.count(); at += part) {
       const auto count = static_cast<std::size_t>(std::min(part, shape.count() - at));
-      copy_from_host(static_cast<T*>(made.data) + at, values.data(), count * sizeof(T));
+      copy(static_cast<T*>(made.data) + at, values.data(), count * sizeof(T));
     }
   };
   if (dtype == rondo::DType::kF32) fill(float{});

@@ -19,12 +19,14 @@ class DeviceArrays {
   rondo::TensorView make_random(rondo::DType dtype, const rondo::Shape& shape, double bound, unsigned seed);
   std::span<std::byte> make_bytes(std::size_t bytes);
 
-  virtual void copy_from_host(void* to, const void* from, std::size_t bytes) = 0;
+  // From or to the host's memory or within the device's, in the stream's order; what the host reads or may
+  // change is done with on return.
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   // For PlanOptions::stream; null: the device has none.
   virtual void* stream() const = 0;
   // Waits until the stream is idle.
   virtual void synchronize() = 0;
-  // Records what calls() asks of the stream, for replay().
+  // Records what calls() asks of the stream, for replay(); in place of what was recorded before.
   virtual void capture(const std::function<void()>& calls) = 0;
   virtual void replay() = 0;
 

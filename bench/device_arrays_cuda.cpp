@@ -20,19 +20,20 @@ class CudaArrays final : public DeviceArrays {
   }
   ~CudaArrays() override {
     cudaStreamSynchronize(stream_);
-    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+    forget_graph();
     for (void* block : blocks_) cudaFree(block);
     cudaStreamDestroy(stream_);
   }
 
-  void copy_from_host(void* to, const void* from, std::size_t bytes) override {
-    check("cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_));
-    synchronize();
+  // Of pageable memory, which is what the host's is here, CUDA itself returns once it is done with it.
+  void copy(void* to, const void* from, std::size_t bytes) override {
+    check("cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_));
   }
   void* stream() const override { return stream_; }
   void synchronize() override { check("cudaStreamSynchronize", cudaStreamSynchronize(stream_)); }
 
   void capture(const std::function<void()>& calls) override {
+    forget_graph();
     check("cudaStreamBeginCapture", cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
     cudaGraph_t graph = nullptr;
     try {
@@ -69,6 +70,11 @@ class CudaArrays final : public DeviceArrays {
   }
   void check(const char* call, cudaError_t status) const {
     if (status != cudaSuccess) fail(call, status);
+  }
+
+  void forget_graph() {
+    if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+    graph_ = nullptr;
   }
 
   rondo::Device device_;

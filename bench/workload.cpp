@@ -44,7 +44,7 @@ class PlanWorkload : public Workload {
     Tensor initial(config_.dtype, parameters_.shape);
     rondo::initialize(config_, rondo::Initializer::kPyTorch, 0, initial);
     const std::int64_t bytes = initial.shape().count() * rondo::element_bytes(config_.dtype);
-    arrays_->copy_from_host(parameters_.data, initial.view().data, static_cast<std::size_t>(bytes));
+    arrays_->copy(parameters_.data, initial.view().data, static_cast<std::size_t>(bytes));
     weights_ = plan_.pack(parameters_);
   }
   // The passes of a run, which a graph can hold.
@@ -141,7 +141,7 @@ Tensor random_tensor(rondo::DType dtype, const Shape& shape, double bound, unsig
   const TensorView values = host->make_random(dtype, shape, bound, seed);
   Tensor tensor(dtype, shape);
   const std::int64_t bytes = shape.count() * rondo::element_bytes(dtype);
-  host->copy_from_host(tensor.view().data, values.data, static_cast<std::size_t>(bytes));
+  host->copy(tensor.view().data, values.data, static_cast<std::size_t>(bytes));
   return tensor;
 }
 
