@@ -22,8 +22,8 @@ constexpr Mode kModes[] = {{rondo::DType::kF32, rondo::MathMode::kStrict},
 
 // 0: what a first look needs, 3: the rest.
 int level(const CudnnNetwork& n, std::int64_t rows) {
-  const bool few_sizes = (n.hidden_size == 128 || n.hidden_size == 256 || n.hidden_size == 1024) &&
-                         (rows == 8 || rows == 32);
+  const bool few_sizes =
+      (n.hidden_size == 128 || n.hidden_size == 256 || n.hidden_size == 1024) && (rows == 8 || rows == 32);
   const bool plain = n.num_layers == 1 && n.directions == 1;
   if (few_sizes) return plain ? 0 : 2;
   return plain ? 1 : 3;

@@ -1,7 +1,8 @@
 // rondo-cudnn-map: asks cuDNN on a GPU what it runs, and how fast, past the CUDA backend's own table.
 //
-// A kernel that hangs or faults takes its process with it, so a child asks and this process, which never calls
-// CUDA, watches it: what a question ended in is written down, and another child goes on with the next one.
+// A kernel that hangs or faults takes its process with it, so a child asks and this process, which never
+// calls CUDA, watches it: what a question ended in is written down, and another child goes on with the next
+// one.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -99,8 +100,8 @@ std::optional<int> watch(pid_t child, const Progress& progress) {
 
 int ask_all(const Options& options, const std::vector<bench::CudnnJob>& jobs) {
   const Clock::time_point begin = Clock::now();
-  const auto deadline = begin + std::chrono::duration_cast<Clock::duration>(
-                                    std::chrono::duration<double>(options.seconds));
+  const auto deadline =
+      begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
   std::ofstream(options.json, std::ios::trunc);
   append(options.json, {{"jobs", jobs.size()}, {"seconds", options.seconds}});
   Progress& progress = shared_progress();
@@ -130,16 +131,19 @@ int ask_all(const Options& options, const std::vector<bench::CudnnJob>& jobs) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Asks cuDNN on cuda:0 which networks it runs by which algorithm, with how much memory and how fast.",
-               "rondo-cudnn-map");
-  app.footer("Single questions come first, then the map, from coarse to fine, until time is up.\n\n"
-             "Examples:\n"
-             "  rondo-cudnn-map --json cudnn-map.jsonl\n"
-             "  rondo-cudnn-map --json cudnn-map.jsonl --seconds 600\n"
-             "  rondo-cudnn-map --list | wc -l");
+  CLI::App app(
+      "Asks cuDNN on cuda:0 which networks it runs by which algorithm, with how much memory and how fast.",
+      "rondo-cudnn-map");
+  app.footer(
+      "Single questions come first, then the map, from coarse to fine, until time is up.\n\n"
+      "Examples:\n"
+      "  rondo-cudnn-map --json cudnn-map.jsonl\n"
+      "  rondo-cudnn-map --json cudnn-map.jsonl --seconds 600\n"
+      "  rondo-cudnn-map --list | wc -l");
   Options options;
   app.add_option("--json", options.json, "a file for the answers, a line of JSON each");
-  app.add_option("--seconds", options.seconds, "the time for all of it (default: 60)")->check(CLI::PositiveNumber);
+  app.add_option("--seconds", options.seconds, "the time for all of it (default: 60)")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--questions", options.questions_only, "without the map");
   app.add_flag("--list", options.list, "prints what would be asked; needs no GPU");
   try {

@@ -136,7 +136,8 @@ std::vector<std::byte> CudnnProbe::results(const CudnnNetwork& network, const Pr
   return all;
 }
 
-double CudnnProbe::time(const CudnnNetwork& network, const ProbeSequence& sequence, bool training, bool graph) {
+double CudnnProbe::time(const CudnnNetwork& network, const ProbeSequence& sequence, bool training,
+                        bool graph) {
   const Pass pass(*this, network, sequence, training);
   const auto finish = [&] { arrays_->synchronize(); };
   pass.run();

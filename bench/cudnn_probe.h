@@ -34,13 +34,14 @@ class CudnnProbe {
  public:
   CudnnProbe();
 
-  // {"accepted": true, "workspace":, "reserve":, "us_per_step":} or {"accepted": false, "refusal":}. Times are
-  // of the whole pass over t: the products of the input, and in training all of backward, are part of it.
+  // {"accepted": true, "workspace":, "reserve":, "us_per_step":} or {"accepted": false, "refusal":}. Times
+  // are of the whole pass over t: the products of the input, and in training all of backward, are part of it.
   Json pass(const rondo::cuda::CudnnNetwork& network, const ProbeSequence& sequence, bool training);
   // One training pass with dweights from zero: the bytes of y, dx and dweights.
   std::vector<std::byte> results(const rondo::cuda::CudnnNetwork& network, const ProbeSequence& sequence);
   // Microseconds of forward, and in training backward, as calls or as replays of a graph of them.
-  double time(const rondo::cuda::CudnnNetwork& network, const ProbeSequence& sequence, bool training, bool graph);
+  double time(const rondo::cuda::CudnnNetwork& network, const ProbeSequence& sequence, bool training,
+              bool graph);
   // Of a copy of so many bytes within the device.
   double copy_us(std::size_t bytes);
 

@@ -16,7 +16,7 @@ using rondo::cuda::CudnnAlgorithm;
 using rondo::cuda::CudnnNetwork;
 using rondo::cuda::CudnnSizes;
 
-// By cuDNN's own calls, for what CudnnRnn does not ask: one training pass over time-major rows of these lengths.
+// By cuDNN's own calls, for what CudnnRnn does not ask: a training pass over time-major rows of any lengths.
 class DirectPass {
  public:
   DirectPass(CudnnProbe& probe, const CudnnNetwork& network, const ProbeSequence& sequence,
@@ -96,7 +96,7 @@ bool same_gradients(const rondo::cuda::CudnnRnn& rnn, const CudnnNetwork& networ
   return all;
 }
 
-// Question 3: does a persistent algorithm take rows of different lengths? Unsorted ones, and ones of length 0.
+// Does a persistent algorithm take rows of different lengths, unsorted, and of length 0?
 Json different_lengths(CudnnProbe& probe, const CudnnNetwork& network, int shortest) {
   const ProbeSequence sequence{16, 8};
   std::vector<int> lengths = {16, 3, shortest, 16, 9, 1, 12, 5};
@@ -113,7 +113,7 @@ Json different_lengths(CudnnProbe& probe, const CudnnNetwork& network, int short
   });
 }
 
-// Question 4: are the bits of a training pass the same from run to run, on one stream and on another?
+// Are the bits of a training pass the same from run to run, on one stream and on another?
 Json equal_bits(CudnnProbe& probe, const CudnnNetwork& network) {
   return probe.accepted_or_not([&]() -> Json {
     const ProbeSequence sequence{32, 16};
@@ -128,8 +128,8 @@ Json equal_bits(CudnnProbe& probe, const CudnnNetwork& network) {
   });
 }
 
-// Question 5: a step in a graph and as calls, from the difference of two lengths, so that what a call takes once
-// drops out.
+// A step in a graph and as calls, from the difference of two lengths, so that what a call takes
+// once drops out.
 Json step_times(CudnnProbe& probe, const CudnnNetwork& network, std::int64_t rows) {
   return probe.accepted_or_not([&]() -> Json {
     constexpr std::int64_t kShort = 16, kLong = 64;
@@ -138,15 +138,17 @@ Json step_times(CudnnProbe& probe, const CudnnNetwork& network, std::int64_t row
       for (const bool graph : {false, true}) {
         const double less = probe.time(network, {kShort, rows}, training, graph);
         const double more = probe.time(network, {kLong, rows}, training, graph);
-        const std::string name = std::string(training ? "training" : "inference") + (graph ? "_graph" : "_calls");
-        answer[name] = {{"t16_us", less}, {"t64_us", more}, {"us_per_step", (more - less) / (kLong - kShort)}};
+        const std::string name =
+            std::string(training ? "training" : "inference") + (graph ? "_graph" : "_calls");
+        answer[name] = {
+            {"t16_us", less}, {"t64_us", more}, {"us_per_step", (more - less) / (kLong - kShort)}};
       }
     }
     return answer;
   });
 }
 
-// Question 9: does the mode that sets weight gradients write what adding to zeros gives, whatever was there?
+// Does the mode that sets weight gradients write what adding to zeros gives, whatever was there?
 Json set_gradients(CudnnProbe& probe, const CudnnNetwork& network) {
   return probe.accepted_or_not([&]() -> Json {
     DirectPass pass(probe, network, {16, 8}, std::vector<int>(8, 16));
@@ -164,7 +166,7 @@ Json set_gradients(CudnnProbe& probe, const CudnnNetwork& network) {
   });
 }
 
-// Question 10: batch-major rows against time-major ones, and the least that turning x and y oneself costs: a
+// Batch-major rows against time-major ones, and the least that turning x and y oneself costs: a
 // copy of both.
 Json batch_major(CudnnProbe& probe, const CudnnNetwork& network, std::int64_t rows) {
   return probe.accepted_or_not([&]() -> Json {
@@ -176,8 +178,8 @@ Json batch_major(CudnnProbe& probe, const CudnnNetwork& network, std::int64_t ro
       answer[phase + "_time_major_us"] = probe.time(network, {kLength, rows, false}, training, false);
       answer[phase + "_batch_major_us"] = probe.time(network, {kLength, rows, true}, training, false);
     }
-    answer["copy_of_x_and_y_us"] = probe.copy_us(
-        static_cast<std::size_t>(kLength * rows * wide * rondo::element_bytes(network.dtype)));
+    answer["copy_of_x_and_y_us"] =
+        probe.copy_us(static_cast<std::size_t>(kLength * rows * wide * rondo::element_bytes(network.dtype)));
     return answer;
   });
 }
@@ -192,8 +194,8 @@ CudnnNetwork network_of(Cell cell, DType dtype, MathMode math, std::int64_t h, C
 }
 
 template <class Answer>
-CudnnJob job(int question, const char* asked, const CudnnNetwork& network, Json sizes, const Answer& answer) {
-  Json subject{{"question", question}, {"asked", asked}};
+CudnnJob job(const char* question, const CudnnNetwork& network, const Json& sizes, const Answer& answer) {
+  Json subject{{"question", question}};
   subject.update(json_of(network));
   subject.update(sizes);
   return {subject, [=](CudnnProbe& probe) { return answer(probe, network); }};
@@ -211,25 +213,26 @@ std::vector<CudnnJob> cudnn_questions() {
     for (const DType dtype : {DType::kF32, DType::kF16}) {
       const CudnnNetwork lstm = network_of(Cell::kLstm, dtype, MathMode::kStrict, 128, algorithm);
       for (const int shortest : {2, 0}) {
-        jobs.push_back(job(3, "rows of different lengths", lstm, {{"shortest", shortest}},
-                           [shortest](auto& probe, auto& n) { return different_lengths(probe, n, shortest); }));
+        jobs.push_back(
+            job("rows of different lengths", lstm, {{"shortest", shortest}},
+                [shortest](auto& probe, auto& n) { return different_lengths(probe, n, shortest); }));
       }
-      jobs.push_back(job(4, "equal bits from run to run and on two streams", lstm, {{"n", 16}}, equal_bits));
-      jobs.push_back(job(9, "weight gradients that are set", lstm, Json::object(), set_gradients));
+      jobs.push_back(job("equal bits from run to run and on two streams", lstm, {{"n", 16}}, equal_bits));
+      jobs.push_back(job("weight gradients that are set", lstm, Json::object(), set_gradients));
     }
   }
   for (const Cell cell : {Cell::kLstm, Cell::kGru}) {
     for (const std::int64_t h : {256, 1024, 2048}) {
       for (const MathMode math : {MathMode::kStrict, MathMode::kTf32}) {
-        jobs.push_back(job(5, "the standard algorithm in a graph",
+        jobs.push_back(job("the standard algorithm in a graph",
                            network_of(cell, DType::kF32, math, h, kStandard), {{"n", 32}},
                            [](auto& probe, auto& n) { return step_times(probe, n, 32); }));
       }
-      jobs.push_back(job(5, "the standard algorithm in a graph", bf16(cell, h, kStandard), {{"n", 32}},
+      jobs.push_back(job("the standard algorithm in a graph", bf16(cell, h, kStandard), {{"n", 32}},
                          [](auto& probe, auto& n) { return step_times(probe, n, 32); }));
     }
     for (const std::int64_t h : {128, 1024}) {
-      jobs.push_back(job(10, "batch-major rows", bf16(cell, h, kStandard), {{"n", 32}, {"t", 100}},
+      jobs.push_back(job("batch-major rows", bf16(cell, h, kStandard), {{"n", 32}, {"t", 100}},
                          [](auto& probe, auto& n) { return batch_major(probe, n, 32); }));
     }
   }

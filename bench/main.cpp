@@ -153,7 +153,8 @@ int run_program(int argc, char** argv) {
   std::string rows_file;
   CLI::App* rows =
       app.add_subcommand("rows", "many shapes; prints one line of JSON each, or {\"error\": ...}");
-  rows->add_option("FILE", rows_file, "a file with the options of shape on each line; - is stdin")->required();
+  rows->add_option("FILE", rows_file, "a file with the options of shape on each line; - is stdin")
+      ->required();
 
   const std::set<std::string> all_sets = set_names();
   const std::vector<std::string> all_cells = {"lstm", "gru", "rnn"};

@@ -4,8 +4,8 @@
 Two processes live as long as this one and are given the same row in turn, A B, B A, A B, so that neither pays
 for a start and a slow moment hits both. Each round is one brief measurement (bench/timing.h); a row has the
 median of its rounds and the ratio of the medians, PyTorch's time over Rondo's. Rows come in the file's order,
-plain calls first, then replays of CUDA graphs. OUT is written anew after each row; what does not fit the time is
-named there as skipped. Where one of the two does not run, the other is timed alone, and OUT says why.
+plain calls first, then replays of CUDA graphs. OUT is written anew after each row and names those that do not
+fit the time as skipped. Where one of the two does not run, the other is timed alone, and OUT says why.
 """
 import argparse
 import json
@@ -20,6 +20,10 @@ import tempfile
 import threading
 import time
 
+EXAMPLES = """examples:
+  side_by_side.py --rondo build/cuda/bench/rondo-bench --json deepbench.json
+  side_by_side.py --rondo build/cuda/bench/rondo-bench --json deepbench.json --seconds 900 --rounds 7
+"""
 MOST_STARTS = 5  # of one engine
 MOST_SECONDS = 60  # for one answer
 # What says that the process is of no more use: Rondo's word for it, and PyTorch's.
@@ -157,8 +161,8 @@ def time_all(options):
     engines = {"rondo": Engine([*shlex.split(options.rondo), "rows", "-"]),
                "torch": Engine([*shlex.split(options.torch), "rows", "-"])}
     begin = time.monotonic()
-    results = {"origin": table["origin"], "letters": table["letters"], "rounds": options.rounds, "engines": {},
-               "missing": {}, "rows": [], "skipped": []}
+    results = {"origin": table["origin"], "letters": table["letters"], "rounds": options.rounds,
+               "engines": {}, "missing": {}, "rows": [], "skipped": []}
     jobs = list(jobs_of(table, options.device))
     try:
         for index, (job, line) in enumerate(jobs):
@@ -186,7 +190,8 @@ def time_all(options):
         results["seconds"] = round(time.monotonic() - begin, 1)
         write(options.json, results)
     if not any(results["engines"].values()):
-        raise RuntimeError(f"nothing was timed: {results['rows'][0]['rondo_error']}")
+        errors = [row["rondo_error"] for row in results["rows"] if "rondo_error" in row]
+        raise RuntimeError(f"nothing was timed: {errors[0] if errors else 'there was no time'}")
     print(f"{len(results['rows'])} rows in {results['seconds']} s, {len(results['skipped'])} skipped")
     for name, why in results["missing"].items():
         print(f"{name} was not timed to the end: {why}")
@@ -194,11 +199,13 @@ def time_all(options):
 
 def main():
     here = pathlib.Path(__file__).parent
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rondo", required=True, help="the command rondo-bench")
     parser.add_argument("--torch", default=f"{sys.executable} {here / 'peers' / 'torch_gpu.py'}",
                         help="the other command (default: bench/peers/torch_gpu.py)")
-    parser.add_argument("--rows", type=pathlib.Path, default=here / "deepbench.json", help="the table of rows")
+    parser.add_argument("--rows", type=pathlib.Path, default=here / "deepbench.json",
+                        help="the table of rows (default: bench/deepbench.json)")
     parser.add_argument("--json", type=pathlib.Path, required=True, metavar="OUT", help="where to")
     parser.add_argument("--seconds", type=float, default=200, help="the time for all of it (default: 200)")
     parser.add_argument("--rounds", type=int, default=3, help="of each row (default: 3)")

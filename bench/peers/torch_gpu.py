@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """PyTorch on a GPU beside Rondo: the options of rondo-bench, and the same line of JSON.
 
-Weights, input and the gradient of the outputs are drawn as rondo-bench draws them, in PyTorch's initial range,
-which saturates no gate. A run of inference is the forward pass in eval mode under no_grad; of training: gradients
-set to None, forward, and backward from a given gradient of the outputs to the parameters, the input and the
-initial state; of step: T calls with one time step each. Samples are taken as bench/timing.h says.
+Weights, input and the gradient of the outputs are random as in rondo-bench, weights in PyTorch's initial
+range, which saturates no gate. A run of inference is the forward pass in eval mode under no_grad; of training
+gradients set to None, forward, and backward from a given gradient of the outputs to the parameters, the input
+and the initial state; of step: T calls of one time step each. Samples are taken as bench/timing.h says.
 """
 import argparse
 import json
@@ -109,7 +109,7 @@ class Network:
             self.run = self.captured()
 
     def set_math(self):
-        """Strict is about f32 alone. Of f16 and bf16 PyTorch reads the same switch as leave for tensor cores."""
+        """Strict is about f32. For bf16 PyTorch takes the same switch as leave to use tensor cores at all."""
         allow = self.options.math == "tf32" or self.options.dtype in ("f16", "bf16")
         self.torch.backends.cudnn.allow_tf32 = allow
         self.torch.backends.cuda.matmul.allow_tf32 = allow
