@@ -8,7 +8,8 @@ if(NOT PYTHON)
 endif()
 set(stages unpack configure build devices tests parity "build bench" deepbench questions compare)
 
-# One run that ends in this state: the states of stages that were not done, as "NAME|STATE", and the tests as CTest reports them.
+# One run that ends in this state: the states of stages that were not done, as "NAME|STATE", the tests as CTest
+# reports them, and which stages were asked for, where these are not the tests.
 function(run_report end usable undone tests)
   file(REMOVE_RECURSE "${SCRATCH}")
   file(MAKE_DIRECTORY "${SCRATCH}")
@@ -31,7 +32,6 @@ function(run_report end usable undone tests)
   if(NOT usable)
     set(devices "failed: exit status 1")
   endif()
-  # Which stages were asked for, tests unless said otherwise.
   set(asked tests)
   if(ARGN)
     set(asked ${ARGN})
