@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <fstream>
+#include <iostream>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +13,7 @@
 
 #include "bench/compare.h"
 #include "bench/result.h"
+#include "bench/rows.h"
 #include "bench/shape_options.h"
 #include "bench/shapes.h"
 #include "bench/timing.h"
@@ -24,6 +27,8 @@ constexpr int kExitUsage = 2;
 constexpr const char* kExamples =
     "Examples:\n"
     "  rondo-bench shape --cell gru --t 50 --n 32 --i 128 --h 128 --phase training --threads 2\n"
+    "  rondo-bench shape --cell lstm --t 25 --n 32 --i 1024 --h 1024 --device cuda --math tf32 --graph\n"
+    "  rondo-bench rows rows.txt                 # a line of shape's options for each; - reads stdin\n"
     "  rondo-bench run --set batch --cell lstm\n"
     "  rondo-bench run --set train --benchmark_repetitions=10 --benchmark_out=train.json\n"
     "  rondo-bench compare --json compare.json\n"
@@ -52,8 +57,16 @@ int run_shape(const bench::ShapeOptions& options) {
   rondo::set_num_threads(options.threads);
   const rondo::Device device = bench::resolve_device(options);
   const std::unique_ptr<bench::Workload> workload = bench::make_workload(options, device);
-  const bench::Timing timing = bench::measure([&] { workload->run(); });
-  std::printf("%s\n", bench::json_line(options, timing, bench::describe_runner(device)).c_str());
+  const bench::Timing timing = bench::measure(*workload, options, device);
+  std::printf("%s\n", bench::json_line(options, timing, bench::describe_runner(device, *workload)).c_str());
+  return 0;
+}
+
+int run_rows(const std::string& file) {
+  if (file == "-") return bench::run_rows(std::cin, std::cout), 0;
+  std::ifstream rows(file);
+  if (!rows) throw std::runtime_error("rows: cannot read " + file);
+  bench::run_rows(rows, std::cout);
   return 0;
 }
 
@@ -70,7 +83,14 @@ void register_shape(const bench::NamedShape& shape, bench::ShapeOptions options)
     const std::unique_ptr<bench::Workload> workload =
         bench::make_workload(options, bench::resolve_device(options));
     workload->run();
-    for (auto _ : state) workload->run();
+    workload->finish();
+      // A repetition is so many runs and one wait for the device.
+    std::int64_t runs = 0;
+    for (auto _ : state) {
+      workload->run();
+      if (++runs == state.max_iterations) workload->finish();
+    }
+    state.SetLabel(workload->what());
     state.counters["GFLOP/s"] = benchmark::Counter(
         bench::flops(options) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
   })->Unit(benchmark::kMicrosecond)->UseRealTime();
@@ -130,6 +150,12 @@ int run_program(int argc, char** argv) {
   CLI::App* shape = app.add_subcommand("shape", "one shape; prints one line of JSON");
   bench::add_shape_options(*shape, options);
 
+  std::string rows_file;
+  CLI::App* rows =
+      app.add_subcommand("rows", "many shapes; prints one line of JSON each, or {\"error\": ...}");
+  rows->add_option("FILE", rows_file, "a file with the options of shape on each line; - is stdin")
+      ->required();
+
   const std::set<std::string> all_sets = set_names();
   const std::vector<std::string> all_cells = {"lstm", "gru", "rnn"};
   std::vector<std::string> sets(all_sets.begin(), all_sets.end());
@@ -150,6 +176,7 @@ int run_program(int argc, char** argv) {
   }
   if (list->parsed()) return list_shapes(), 0;
   if (shape->parsed()) return run_shape(options);
+  if (rows->parsed()) return run_rows(rows_file);
   if (compare->parsed()) return bench::compare(compare_options), 0;
   return run_sets(options, cells, std::set<std::string>(sets.begin(), sets.end()), run->remaining());
 }

@@ -33,6 +33,11 @@ std::string json_line(const ShapeOptions& options, const Timing& timing, const R
   line["device_name"] = runner.device_name;
   line["isa"] = runner.isa;
   line["threads"] = runner.threads;
+  if (!runner.path.empty()) line["path"] = runner.path;
+  if (!runner.run.empty()) line["run"] = runner.run;
+  line["graph"] = options.graph;
+  const std::string runs = std::to_string(timing.runs_per_sample);
+  line["sample"] = runs + (runs == "1" ? " run" : " runs") + (runner.waits ? " and one synchronisation" : "");
   return line.dump();
 }
 

@@ -15,6 +15,9 @@ struct Runner {
   std::string device_name;  // "AMD EPYC, 2 threads"
   std::string isa;          // "avx2"
   int threads = 1;
+  std::string path = "";  // which kernels or library calls; "": the engine does not say
+  std::string run = "";   // what one run is: "forward", "pack, forward, backward"
+  bool waits = false;     // a sample ends with waiting for the device
 };
 
 std::string json_line(const ShapeOptions& options, const Timing& timing, const Runner& runner);

@@ -19,6 +19,7 @@ void add_shape_options(CLI::App& app, ShapeOptions& options) {
                  "inference: forward over T steps; training: forward and all gradients; "
                  "step: T steps, one call each")
       ->check(CLI::IsMember({"inference", "training", "step"}));
+  app.add_flag("--brief", options.brief, "samples for 0.15 s instead of 0.5 s, for rows that are repeated");
   add_run_options(app, options);
   app.option_defaults()->always_capture_default();
 }
@@ -30,6 +31,8 @@ void add_run_options(CLI::App& app, ShapeOptions& options) {
       ->check(CLI::IsMember({"f32", "f64", "f16", "bf16"}));
   app.add_option("--math", options.math, "strict, or tf32: products of f32 in TF32 on a device that has it")
       ->check(CLI::IsMember({"strict", "tf32"}));
+  app.add_flag("--graph", options.graph,
+               "on a GPU: capture one run (of training: forward and backward) in a CUDA graph, time replays");
 }
 
 double flops(const ShapeOptions& options) {

@@ -23,11 +23,13 @@ struct ShapeOptions {
   std::string device = "cpu";       // cpu, cuda, cuda:N, auto
   std::string dtype = "f32";        // f32, f64, f16, bf16
   std::string math = "strict";      // strict, tf32
+  bool graph = false;               // replays of one run, captured in a CUDA graph
+  bool brief = false;               // samples for 0.15 s instead of 0.5 s
 };
 
 // Adds one option a field; values out of range or not in the list are errors that say what exists.
 void add_shape_options(CLI::App& app, ShapeOptions& options);
-// Those of them that are not about the shape: --threads, --device, --dtype, --math.
+// Those of them that are not about the shape: --threads, --device, --dtype, --math, --graph.
 void add_run_options(CLI::App& app, ShapeOptions& options);
 
 // Floating-point operations of one run: 2 T N G H (I + H) a layer and direction, where the input of a

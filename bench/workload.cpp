@@ -1,65 +1,75 @@
 // One shape made ready to be run again and again by Rondo.
 #include "bench/workload.h"
 
-#include <cstring>
 #include <optional>
-#include <random>
-#include <span>
 #include <string>
+
+#include "bench/device_arrays.h"
 
 namespace bench {
 namespace {
 
 using rondo::Shape;
 using rondo::Tensor;
+using rondo::TensorView;
 
-// Drawn as Real, and stored as T.
-template <class T, class Real = T>
-void fill_uniform(std::span<T> values, double bound, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<Real> uniform(static_cast<Real>(-bound), static_cast<Real>(bound));
-  for (T& value : values) value = static_cast<T>(uniform(generator));
-}
-
-Tensor random_tensor(rondo::DType dtype, const Shape& shape, double bound, unsigned seed) {
-  Tensor tensor(dtype, shape);
-  if (dtype == rondo::DType::kF32) fill_uniform(tensor.span<float>(), bound, seed);
-  if (dtype == rondo::DType::kF64) fill_uniform(tensor.span<double>(), bound, seed);
-  if (dtype == rondo::DType::kF16)
-    fill_uniform<rondo::Float16, float>(tensor.span<rondo::Float16>(), bound, seed);
-  if (dtype == rondo::DType::kBf16)
-    fill_uniform<rondo::BFloat16, float>(tensor.span<rondo::BFloat16>(), bound, seed);
-  return tensor;
-}
-
-// A Tensor serves as aligned memory.
-Tensor aligned_memory(std::size_t bytes) {
-  return Tensor(rondo::DType::kF64, {static_cast<std::int64_t>(bytes + 7) / 8});
-}
+bool is_gpu(rondo::Device device) { return device.kind == rondo::Device::Kind::kCuda; }
 
 Shape state_shape(const rondo::RnnConfig& config, std::int64_t n) {
   return {config.num_layers * rondo::num_directions(config), n, config.hidden_size};
 }
 
-// What inference and training share: a plan, its parameters and its input.
+// What inference and training share: a plan on a stream of its own, its parameters and its input.
 class PlanWorkload : public Workload {
+ public:
+  void finish() override { arrays_->synchronize(); }
+  std::string path() const override { return plan_.path(); }
+  std::string what() const override {
+    return graph_ ? "replay of a CUDA graph of " + passes() + ", with weights packed before" : calls();
+  }
+
  protected:
   PlanWorkload(const ShapeOptions& options, rondo::Device device, rondo::Phase phase)
       : config_(config_of(options)),
-        plan_(config_, {.phase = phase, .max_t = options.t, .max_n = options.n, .device = device}),
-        parameters_(config_.dtype, {rondo::parameter_count(config_)}),
-        x_(random_tensor(config_.dtype, {options.t, options.n, options.i}, 1, 1)),
-        y_(config_.dtype, {options.t, options.n, rondo::output_size(config_)}),
-        workspace_(aligned_memory(plan_.workspace_bytes())) {
-    rondo::initialize(config_, rondo::Initializer::kPyTorch, 0, parameters_);
+        arrays_(make_device_arrays(device)),
+        plan_(config_, {.phase = phase,
+                        .max_t = options.t,
+                        .max_n = options.n,
+                        .device = device,
+                        .stream = arrays_->stream()}),
+        parameters_(arrays_->make(config_.dtype, {rondo::parameter_count(config_)})),
+        x_(arrays_->make_random(config_.dtype, {options.t, options.n, options.i}, 1, 1)),
+        y_(arrays_->make(config_.dtype, {options.t, options.n, rondo::output_size(config_)})),
+        workspace_(arrays_->make_bytes(plan_.workspace_bytes())) {
+    Tensor initial(config_.dtype, parameters_.shape);
+    rondo::initialize(config_, rondo::Initializer::kPyTorch, 0, initial);
+    const std::int64_t bytes = initial.shape().count() * rondo::element_bytes(config_.dtype);
+    arrays_->copy(parameters_.data, initial.view().data, static_cast<std::size_t>(bytes));
     weights_ = plan_.pack(parameters_);
   }
-  std::span<std::byte> workspace() { return std::as_writable_bytes(workspace_.span<double>()); }
+  // The passes of a run, which a graph can hold.
+  virtual void run_passes() = 0;
+  virtual std::string passes() const = 0;
+  virtual std::string calls() const { return passes(); }
+
+  // Once everything is ready: a call can be captured after the plan has run.
+  void use_graph() {
+    run_passes();
+    finish();
+    arrays_->capture([&] { run_passes(); });
+    graph_ = true;
+  }
+  bool graph() const { return graph_; }
 
   rondo::RnnConfig config_;
+  std::unique_ptr<DeviceArrays> arrays_;  // outlives what is on its stream
   rondo::Plan plan_;
-  Tensor parameters_, x_, y_, workspace_;
+  TensorView parameters_, x_, y_;
+  std::span<std::byte> workspace_;
   rondo::PackedWeights weights_;
+
+ private:
+  bool graph_ = false;
 };
 
 class Inference : public PlanWorkload {
@@ -68,11 +78,18 @@ class Inference : public PlanWorkload {
       : PlanWorkload(options, device, rondo::Phase::kInference) {
     args_.x = x_;
     args_.y = y_;
-    args_.workspace = workspace();
+    args_.workspace = workspace_;
+    if (options.graph) use_graph();
   }
-  void run() override { plan_.forward(weights_, args_); }
+  void run() override {
+    if (graph()) return arrays_->replay();
+    run_passes();
+  }
 
  private:
+  void run_passes() override { plan_.forward(weights_, args_); }
+  std::string passes() const override { return "forward"; }
+
   rondo::ForwardArgs args_;
 };
 
@@ -80,40 +97,53 @@ class Training : public PlanWorkload {
  public:
   Training(const ShapeOptions& options, rondo::Device device)
       : PlanWorkload(options, device, rondo::Phase::kTraining),
-        tape_memory_(aligned_memory(plan_.tape_bytes())),
-        h0_(config_.dtype, state_shape(config_, options.n)),
-        c0_(config_.dtype, state_shape(config_, options.n)),
-        dy_(random_tensor(config_.dtype, y_.shape(), 0.01, 2)),
-        dx_(config_.dtype, x_.shape()),
-        dh0_(config_.dtype, h0_.shape()),
-        dc0_(config_.dtype, c0_.shape()),
-        dparameters_(config_.dtype, parameters_.shape()) {
+        tape_memory_(arrays_->make_bytes(plan_.tape_bytes())) {
+    const Shape states = state_shape(config_, options.n);
+    const auto zeros = [&](const Shape& shape) { return arrays_->make(config_.dtype, shape); };
     forward_.x = x_;
     forward_.y = y_;
-    forward_.h0 = h0_;
-    forward_.workspace = backward_.workspace = workspace();
-    backward_.dy = dy_;
-    backward_.dx = dx_;
-    backward_.dh0 = dh0_;
-    backward_.dparameters = dparameters_;
+    forward_.h0 = zeros(states);
+    forward_.workspace = backward_.workspace = workspace_;
+    backward_.dy = arrays_->make_random(config_.dtype, y_.shape, 0.01, 2);
+    backward_.dx = zeros(x_.shape);
+    backward_.dh0 = zeros(states);
+    backward_.dparameters = zeros(parameters_.shape);
     if (config_.cell == rondo::Cell::kLstm) {
-      forward_.c0 = c0_;
-      backward_.dc0 = dc0_;
+      forward_.c0 = zeros(states);
+      backward_.dc0 = zeros(states);
     }
+    if (options.graph) use_graph();
   }
   void run() override {
+    if (graph()) return arrays_->replay();
     weights_ = plan_.pack(parameters_);
-    rondo::Tape tape(std::as_writable_bytes(tape_memory_.span<double>()));
+    run_passes();
+  }
+
+ private:
+  void run_passes() override {
+    rondo::Tape tape(tape_memory_);
     forward_.tape = &tape;
     plan_.forward(weights_, forward_);
     plan_.backward(weights_, tape, backward_);
   }
+  std::string passes() const override { return "forward, backward"; }
+  std::string calls() const override { return "pack, forward, backward"; }
 
- private:
-  Tensor tape_memory_, h0_, c0_, dy_, dx_, dh0_, dc0_, dparameters_;
+  std::span<std::byte> tape_memory_;
   rondo::ForwardArgs forward_;
   rondo::BackwardArgs backward_;
 };
+
+// A Tensor of the host, as level one takes it.
+Tensor random_tensor(rondo::DType dtype, const Shape& shape, double bound, unsigned seed) {
+  const auto host = make_device_arrays(rondo::Device{});
+  const TensorView values = host->make_random(dtype, shape, bound, seed);
+  Tensor tensor(dtype, shape);
+  const std::int64_t bytes = shape.count() * rondo::element_bytes(dtype);
+  host->copy(tensor.view().data, values.data, static_cast<std::size_t>(bytes));
+  return tensor;
+}
 
 class Steps : public Workload {
  public:
@@ -125,6 +155,7 @@ class Steps : public Workload {
   void run() override {
     for (std::int64_t t = 0; t < steps_; ++t) rnn_.step(x_, state_);
   }
+  std::string what() const override { return "T calls of Rnn::step on arrays of the host"; }
 
  private:
   rondo::Rnn rnn_;
@@ -155,7 +186,17 @@ rondo::RnnConfig config_of(const ShapeOptions& options) {
 std::unique_ptr<Workload> make_workload(const ShapeOptions& options, rondo::Device device) {
   if (options.phase == "inference") return std::make_unique<Inference>(options, device);
   if (options.phase == "training") return std::make_unique<Training>(options, device);
+  if (options.graph) {
+    throw rondo::InvalidArgument("--graph: --phase is step, expected inference or training");
+  }
   return std::make_unique<Steps>(options, device);
+}
+
+Timing measure(Workload& workload, const ShapeOptions& options, rondo::Device device) {
+  Effort effort;
+  if (options.brief) effort = brief(effort);
+  if (is_gpu(device)) effort = on_gpu(effort);
+  return measure([&] { workload.run(); }, [&] { workload.finish(); }, effort);
 }
 
 RnnWorkload::RnnWorkload(const ShapeOptions& options, rondo::DeviceChoice device)
@@ -175,6 +216,10 @@ void RnnWorkload::run() {
   rnn_.gradients();
   rnn_.zero_gradients();
   rnn_.parameters_changed();
+}
+
+std::string RnnWorkload::what() const {
+  return training_ ? "forward, backward, gradients read, parameters changed" : "forward";
 }
 
 rondo::Device resolve_device(const ShapeOptions& options) {
@@ -201,6 +246,14 @@ Runner describe_runner(rondo::Device device) {
     runner.device_name = info.name.substr(0, comma);
     if (comma != std::string::npos) runner.isa = info.name.substr(comma + 2);
   }
+  return runner;
+}
+
+Runner describe_runner(rondo::Device device, const Workload& workload) {
+  Runner runner = describe_runner(device);
+  runner.path = workload.path();
+  runner.run = workload.what();
+  runner.waits = is_gpu(device);
   return runner;
 }
 

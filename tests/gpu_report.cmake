@@ -6,9 +6,10 @@ if(NOT PYTHON)
   message("skipped: there is no python3")
   return()
 endif()
-set(stages unpack configure build devices tests parity "build bench" compare)
+set(stages unpack configure build devices tests parity "build bench" deepbench questions compare)
 
-# One run that ends in this state: the states of stages that were not done, as "NAME|STATE", and the tests as CTest reports them.
+# One run that ends in this state: the states of stages that were not done, as "NAME|STATE", the tests as CTest
+# reports them, and which stages were asked for, where these are not the tests.
 function(run_report end usable undone tests)
   file(REMOVE_RECURSE "${SCRATCH}")
   file(MAKE_DIRECTORY "${SCRATCH}")
@@ -17,6 +18,9 @@ function(run_report end usable undone tests)
   set(script "")
   foreach(stage IN LISTS stages)
     set(state done)
+    if(stage MATCHES "^(deepbench|questions)$" AND NOT ARGN OR stage MATCHES "^(tests|parity)$" AND ARGN)
+      continue()
+    endif()
     foreach(other IN LISTS undone)
       if(other MATCHES "^${stage}\\|(.*)$")
         set(state "${CMAKE_MATCH_1}")
@@ -28,7 +32,11 @@ function(run_report end usable undone tests)
   if(NOT usable)
     set(devices "failed: exit status 1")
   endif()
-  string(PREPEND script "begin|8\ndevices|${SCRATCH}/stage|${devices}\ntests|${SCRATCH}/tests.xml\n")
+  set(asked tests)
+  if(ARGN)
+    set(asked ${ARGN})
+  endif()
+  string(PREPEND script "begin|8|${asked}\ndevices|${SCRATCH}/stage|${devices}\ntests|${SCRATCH}/tests.xml\n")
   string(REPLACE "\n" ";" script "${script}end|${end}")
   foreach(step IN LISTS script)
     string(REPLACE "|" ";" arguments "${step}")
@@ -82,3 +90,49 @@ run_report(complete TRUE "compare|not run: out of time" "${pass}")
 expect("out of time" "1 1 0 0 0 0 the stage compare not run: out of time")
 run_report(interrupted TRUE "parity|running;compare|not run yet" "${pass}")
 expect("an interrupted run" "1 1 0 0 0 0 the run was interrupted; the stage parity running")
+
+# A run that measures: what the programs wrote becomes figures and tables.
+function(expect_parts what text)
+  foreach(part IN LISTS ARGN)
+    string(FIND "${text}" "${part}" at)
+    if(at LESS 0)
+      message(SEND_ERROR "${what} lacks \"${part}\":\n${text}")
+    endif()
+  endforeach()
+endfunction()
+run_report(complete TRUE "" "" measure)
+expect("a run that measured" "0 0 0 0 0 0 measured, not tested")
+run_report(complete FALSE "" "" measure)
+expect("no GPU to measure" "1 0 0 0 0 0 no GPU was measured (cuda:0: a device of this test)")
+run_report(complete TRUE "deepbench|failed: exit status 1" "" measure)
+expect("a failed measurement" "1 0 0 0 0 0 the stage deepbench failed: exit status 1")
+file(WRITE "${SCRATCH}/deepbench.json" [[{"engines": {"rondo": "rondo 1", "torch": "pytorch 2"},
+  "missing": {"torch": "gone"}, "skipped": [{}, {}], "rows": [
+  {"name": "lstm 8/2/3", "phase": "training", "dtype": "bf16", "math": "strict", "graph": true,
+   "rondo_us": 10.0, "torch_us": 25.0, "ratio": 2.5, "path": "cuDNN standard: because"},
+  {"name": "gru 8/2/3", "phase": "inference", "dtype": "f32", "math": "tf32", "graph": false,
+   "rondo_us": null, "torch_us": 7.0, "ratio": null, "rondo_error": "no memory"}]}]])
+set(of [["map": 0, "algorithm": "small-h", "dtype": "f32", "math": "strict", "cell": "gru", "layers": 1,
+         "directions": 2]])
+string(REGEX REPLACE "\n *" " " of "${of}")
+set(yes [[{"accepted": true}]])
+set(no [[{"accepted": false}]])
+set(answer [[{"question": "why", "accepted": true}]])
+file(WRITE "${SCRATCH}/map.jsonl" "{\"jobs\": 9, \"seconds\": 5}\n${answer}\n"
+  "{${of}, \"h\": 64, \"inference\": ${yes}, \"training\": ${yes}}\n"
+  "{${of}, \"h\": 96, \"inference\": ${yes}, \"training\": ${no}}\n"
+  "{${of}, \"h\": 128, \"lost\": \"no answer\"}\n")
+foreach(step deepbench|deepbench.json questions|map.jsonl)
+  string(REPLACE "|" ";" step "${step}")
+  list(GET step 0 name)
+  list(GET step 1 file)
+  execute_process(COMMAND "${PYTHON}" "${ROOT}/tools/gpu_report.py" "${SCRATCH}" ${name} "${SCRATCH}/${file}"
+                  WORKING_DIRECTORY "${ROOT}" RESULT_VARIABLE status ERROR_VARIABLE text)
+  expect_parts("${name}" "${status} ${text}" "0 ")
+endforeach()
+file(READ "${SCRATCH}/gpu-summary.md" summary)
+expect_parts("the summary" "${summary}" "- torch: pytorch 2" "torch was not timed to the end: gone"
+  "2 skipped" "${answer}"
+  "| lstm 8/2/3 | training | bf16 | strict | graph | 10.0 | 25.0 | 2.50 | cuDNN standard: because |"
+  "| gru 8/2/3 | inference | f32 | tf32 | calls | - | 7.0 | - | no memory |" "4 of 9 were asked"
+  "| small-h f32 strict gru L=1 D=2 | 3 | 2 | 96 | 1 | 64 | 1 |")

@@ -275,14 +275,17 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (options.layers != 1 || options.dtype != "f32" || options.math != "strict" || options.device != "cpu") {
+  if (options.layers != 1 || options.dtype != "f32" || options.math != "strict" || options.device != "cpu" ||
+      options.graph) {
     std::fprintf(stderr,
-                 "rondo-bench-onednn: oneDNN runs --layers 1, --dtype f32, --math strict, --device cpu only\n");
+                 "rondo-bench-onednn: oneDNN runs --layers 1, --dtype f32, --math strict, --device cpu only, "
+                 "and has no --graph\n");
     return kExitUsage;
   }
   ensure_thread_count(options.threads, argv);
   Workload workload(options);
-  const bench::Timing timing = bench::measure(workload.prepare());
+  const bench::Timing timing = bench::measure(
+      workload.prepare(), [] {}, options.brief ? bench::brief({}) : bench::Effort{});
   const dnnl_version_t* v = dnnl::version();
   const bench::Runner runner{.engine = "onednn " + std::to_string(v->major) + "." + std::to_string(v->minor) +
                                        "." + std::to_string(v->patch),
