@@ -6,7 +6,7 @@ if(NOT PYTHON)
   message("skipped: there is no python3")
   return()
 endif()
-set(stages unpack configure build devices tests parity "build bench" deepbench questions compare)
+set(stages unpack configure build devices tests parity sanitizer "build bench" deepbench questions compare)
 
 # One run that ends in this state: the states of stages that were not done, as "NAME|STATE", the tests as CTest
 # reports them, and which stages were asked for, where these are not the tests.
@@ -18,7 +18,7 @@ function(run_report end usable undone tests)
   set(script "")
   foreach(stage IN LISTS stages)
     set(state done)
-    if(stage MATCHES "^(deepbench|questions)$" AND NOT ARGN OR stage MATCHES "^(tests|parity)$" AND ARGN)
+    if(stage MATCHES "^(deepbench|questions)$" AND NOT ARGN OR stage MATCHES "^(tests|parity|sanitizer)$" AND ARGN)
       continue()
     endif()
     foreach(other IN LISTS undone)

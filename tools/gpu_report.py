@@ -18,9 +18,9 @@ import sys
 import time
 import xml.etree.ElementTree as xml
 
-STAGES = ["unpack", "configure", "build", "devices", "tests", "parity", "build bench", "deepbench",
+STAGES = ["unpack", "configure", "build", "devices", "tests", "parity", "sanitizer", "build bench", "deepbench",
           "questions", "compare"]
-LEFT_OUT = {"tests": ["deepbench", "questions"], "measure": ["tests", "parity"], "all": []}
+LEFT_OUT = {"tests": ["deepbench", "questions"], "measure": ["tests", "parity", "sanitizer"], "all": []}
 TAIL = 3000  # characters kept of what a failure printed
 
 
