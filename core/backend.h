@@ -50,7 +50,7 @@ struct BackwardCall {
 };
 
 // Forward and backward of the whole stack over the whole sequence. Never allocates in a pass, and on the CPU
-// never locks; on a GPU it takes locks for moments, since the libraries' handles are for one thread at a time.
+// never locks; on a GPU it takes locks for moments: the libraries' handles are for one thread at a time.
 class BackendPlan {
  public:
   virtual ~BackendPlan() = default;
