@@ -49,7 +49,8 @@ struct BackwardCall {
   std::byte* host_tape;
 };
 
-// Forward and backward of the whole stack over the whole sequence. Never allocates in a pass.
+// Forward and backward of the whole stack over the whole sequence. Never allocates in a pass, and on the CPU
+// never locks; on a GPU it takes locks for moments: the libraries' handles are for one thread at a time.
 class BackendPlan {
  public:
   virtual ~BackendPlan() = default;

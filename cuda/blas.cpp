@@ -83,11 +83,7 @@ Blas::~Blas() { library_->destroy(static_cast<cublasHandle_t>(handle_)); }
 void Blas::check(const std::string& call, int status) const {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   std::string text = library_->status_text(static_cast<cublasStatus_t>(status));
-  // cuBLAS only says that something failed; what it was, the runtime may still know, or the stream.
-  cudaError_t cause = cudaGetLastError();
-  if (cause == cudaSuccess) cause = cudaStreamQuery(stream_);
-  if (cause != cudaSuccess && cause != cudaErrorNotReady) {
-    cudaGetLastError();
+  if (const cudaError_t cause = stream_error(stream_); cause != cudaSuccess) {
     text += std::string(" (") + cudaGetErrorString(cause) + ")" + restart_notice(cause);
   }
   fail(device_, call + " failed: " + text);

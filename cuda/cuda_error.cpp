@@ -52,6 +52,14 @@ std::string restart_notice(cudaError_t status) {
   }
 }
 
+cudaError_t stream_error(cudaStream_t stream) {
+  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+  cudaError_t status = cudaStreamIsCapturing(stream, &capture);
+  if (status == cudaSuccess && capture == cudaStreamCaptureStatusNone) status = cudaStreamQuery(stream);
+  cudaGetLastError();  // cudaErrorNotReady stays there too
+  return status == cudaErrorNotReady ? cudaSuccess : status;
+}
+
 void throw_cuda_error(int device, const std::string& call, cudaError_t status) {
   cudaGetLastError();  // else the next check of somebody else's would report it
   const char* full =

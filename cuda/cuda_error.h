@@ -18,6 +18,12 @@ inline void check(int device, const char* call, cudaError_t status) {
 // Whether every later call of this process fails as well; else "".
 std::string restart_notice(cudaError_t status);
 
+// What CUDA has against the stream, cudaSuccess if nothing: also while it is busy, or being captured, which a
+// question would end. cuBLAS and cuDNN only say that a call failed, and have CUDA runtimes of their own,
+// whose last errors this module does not see; a device that is lost shows on every stream. Leaves no error
+// behind.
+cudaError_t stream_error(cudaStream_t stream);
+
 // A child of fork cannot use CUDA once its parent has. From note_forks() on, refuse_after_fork() throws in
 // every process that is forked, before it calls CUDA with what is not its own.
 void note_forks();

@@ -22,6 +22,7 @@ struct CudnnHandle {
 
   const CudnnLibrary& library;
   const int device;
+  const cudaStream_t stream;
   cudnnContext* handle = nullptr;
   std::mutex in_use;  // a handle is not for two threads at once
 };

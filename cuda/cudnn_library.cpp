@@ -71,23 +71,26 @@ std::string Cudnn::text(cudnnStatus_t status) const {
   return condition[0] == 0 ? name : name + " (" + condition + ")";
 }
 
-void Cudnn::fail_planning(const std::string& subject, const char* name, cudnnStatus_t status) const {
-  const int category = CUDNN_STATUS_CATEGORY(static_cast<int>(status));
-  const bool refused = category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM;
+void Cudnn::refuse(const std::string& subject, const char* name, cudnnStatus_t status) const {
   // Parts of cuDNN are libraries of their own, which it opens when they are needed.
   const bool incomplete =
       status == CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED || status == CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH;
-  if (refused || incomplete) {
-    throw CudnnRefusal("cuDNN refuses " + subject + ": " + name + ": " + text(status) +
-                       (incomplete ? what_to_do() : ""));
-  }
-  fail(name, status);
+  throw CudnnRefusal("cuDNN refuses " + subject + ": " + name + ": " + text(status) +
+                     (incomplete ? what_to_do() : ""));
+}
+
+void Cudnn::fail_planning(const std::string& subject, const char* name, cudnnStatus_t status) const {
+  const bool full = status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ||
+                    status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED;
+  const bool lost = stream != nullptr && stream_error(stream) != cudaSuccess;
+  if (full || lost) fail(name, status);
+  refuse(subject, name, status);
 }
 
 void Cudnn::fail(const char* name, cudnnStatus_t status) const {
   std::string why = text(status);
-  // What cuDNN only says to have failed, the runtime may know.
-  if (const cudaError_t cause = cudaGetLastError(); cause != cudaSuccess) {
+  if (const cudaError_t cause = stream == nullptr ? cudaSuccess : stream_error(stream);
+      cause != cudaSuccess) {
     why += std::string("; ") + cudaGetErrorString(cause) + restart_notice(cause);
   }
   throw DeviceError(to_string(Device{Device::Kind::kCuda, device}) + ": " + name + " failed: " + why);

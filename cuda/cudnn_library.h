@@ -25,7 +25,6 @@ namespace rondo::cuda {
   function(cudnnCreateRNNDataDescriptor);  \
   function(cudnnDestroyRNNDataDescriptor); \
   function(cudnnSetRNNDataDescriptor);     \
-  function(cudnnBuildRNNDynamic);          \
   function(cudnnGetRNNWeightSpaceSize);    \
   function(cudnnGetRNNWeightParams);       \
   function(cudnnGetRNNTempSpaceSizes);     \
@@ -49,9 +48,11 @@ class CudnnLibrary {
 struct Cudnn {
   const CudnnLibrary& library;
   int device;
+  cudaStream_t stream = nullptr;  // which says what a failure was; null: descriptors alone, without a device
 
-  // While planning: what cuDNN does not support, or not at these sizes, is a CudnnRefusal; all else as below.
-  // subject(): the text of what is planned.
+  // While planning, a failure is a CudnnRefusal, so that another path is taken: whatever cuDNN has against
+  // this network, these sizes or this machine. But where memory is full, or the stream itself has failed, no
+  // path would do better: as below. subject(): the text of what is planned.
   template <class Subject, class... Parameters, class... Arguments>
   void plan(const Subject& subject, const char* name, cudnnStatus_t (*function)(Parameters...),
             Arguments... arguments) const {
@@ -66,11 +67,24 @@ struct Cudnn {
     const cudnnStatus_t status = function(arguments...);
     if (status != CUDNN_STATUS_SUCCESS) fail(name, status);
   }
+  // As call, but what cuDNN does not support is a CudnnRefusal: it says so before it enqueues anything. The
+  // stream is not asked then, since the pass may be part of a capture.
+  template <class Subject, class... Parameters, class... Arguments>
+  void call_supported(const Subject& subject, const char* name, cudnnStatus_t (*function)(Parameters...),
+                      Arguments... arguments) const {
+    forget_last_error();
+    const cudnnStatus_t status = function(arguments...);
+    if (CUDNN_STATUS_CATEGORY(static_cast<int>(status)) == CUDNN_STATUS_NOT_SUPPORTED) {
+      refuse(subject(), name, status);
+    }
+    if (status != CUDNN_STATUS_SUCCESS) fail(name, status);
+  }
 
  private:
   // Its text stays until it is read, so that of an earlier call would be taken for that of the next.
   void forget_last_error() const;
   std::string text(cudnnStatus_t status) const;
+  [[noreturn]] void refuse(const std::string& subject, const char* name, cudnnStatus_t status) const;
   [[noreturn]] void fail_planning(const std::string& subject, const char* name, cudnnStatus_t status) const;
   [[noreturn]] void fail(const char* name, cudnnStatus_t status) const;
 };

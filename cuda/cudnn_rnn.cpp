@@ -13,20 +13,22 @@ namespace {
 
 // Uniform sequences whose descriptors and sizes are kept: enough for a plan that is called with a few batch
 // sizes and lengths in turn.
-constexpr std::size_t kMostPrepared = 16;
+constexpr std::size_t kPrepared = 16;
 
 class RnnByCudnn final : public CudnnRnn {
  public:
   RnnByCudnn(CudnnHandle& handle, const CudnnNetwork& network)
-      : handle_(handle), cudnn_{handle.library, handle.device}, network_(network) {
+      : handle_(handle), cudnn_{handle.library, handle.device, handle.stream}, network_(network) {
     const std::lock_guard lock(handle_.in_use);
     const CurrentDevice current(handle_.device);
-    const RnnDescriptor rnn = create_rnn_descriptor(cudnn_);
-    set_rnn_descriptor(cudnn_, rnn.get(), network_);
+    set_rnn_descriptor(cudnn_, rnn_.get(), network_);
     cudnn_.plan([&] { return describe(network_); }, "cudnnGetRNNWeightSpaceSize",
-                cudnn_.library.cudnnGetRNNWeightSpaceSize, handle_.handle, rnn.get(), &weight_bytes_);
-    find_places(rnn.get());
-    prepared_.reserve(kMostPrepared);
+                cudnn_.library.cudnnGetRNNWeightSpaceSize, handle_.handle, rnn_.get(), &weight_bytes_);
+    find_places();
+    // The lengths of ragged rows differ from call to call, so one place serves them all, set each time.
+    const std::size_t places = network_.ragged ? 1 : kPrepared;
+    prepared_.reserve(places);
+    while (prepared_.size() < places) prepared_.push_back({.data = create_sequence_descriptors(cudnn_)});
   }
 
   std::size_t weight_bytes() const override { return weight_bytes_; }
@@ -46,11 +48,12 @@ class RnnByCudnn final : public CudnnRnn {
   void forward(const CudnnForward& pass) override {
     const bool training = pass.reserve != nullptr;
     run("cudnnRNNForward", pass, training, [&](const Prepared& p, const CudnnSizes& room) {
-      cudnn_.call("cudnnRNNForward", cudnn_.library.cudnnRNNForward, handle_.handle, p.rnn.get(),
-                  training ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE, nullptr, p.data.x.get(),
-                  pass.x, p.data.y.get(), pass.y, p.data.state.get(), pass.h0, pass.h_n, p.data.state.get(),
-                  pass.c0, pass.c_n, weight_bytes_, pass.weights, room.workspace, pass.workspace,
-                  room.reserve, pass.reserve);
+      cudnn_.call_supported([&] { return describe(network_, p.shape); }, "cudnnRNNForward",
+                            cudnn_.library.cudnnRNNForward, handle_.handle, rnn_.get(),
+                            training ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE, nullptr,
+                            p.data.x.get(), pass.x, p.data.y.get(), pass.y, p.data.state.get(), pass.h0,
+                            pass.h_n, p.data.state.get(), pass.c0, pass.c_n, weight_bytes_, pass.weights,
+                            room.workspace, pass.workspace, room.reserve, pass.reserve);
     });
   }
 
@@ -58,13 +61,13 @@ class RnnByCudnn final : public CudnnRnn {
   void backward(const CudnnBackward& pass) override {
     run("cudnnRNNBackwardData_v8", pass, true, [&](const Prepared& p, const CudnnSizes& room) {
       cudnn_.call("cudnnRNNBackwardData_v8", cudnn_.library.cudnnRNNBackwardData_v8, handle_.handle,
-                  p.rnn.get(), nullptr, p.data.y.get(), pass.y, pass.dy, p.data.x.get(), pass.dx,
+                  rnn_.get(), nullptr, p.data.y.get(), pass.y, pass.dy, p.data.x.get(), pass.dx,
                   p.data.state.get(), pass.h0, pass.dh_n, pass.dh0, p.data.state.get(), pass.c0, pass.dc_n,
                   pass.dc0, weight_bytes_, pass.weights, room.workspace, pass.workspace, room.reserve,
                   pass.reserve);
       if (pass.dweights == nullptr) return;
       cudnn_.call("cudnnRNNBackwardWeights_v8", cudnn_.library.cudnnRNNBackwardWeights_v8, handle_.handle,
-                  p.rnn.get(), CUDNN_WGRAD_MODE_ADD, nullptr, p.data.x.get(), pass.x, p.data.state.get(),
+                  rnn_.get(), CUDNN_WGRAD_MODE_ADD, nullptr, p.data.x.get(), pass.x, p.data.state.get(),
                   pass.h0, p.data.y.get(), pass.y, weight_bytes_, pass.dweights, room.workspace,
                   pass.workspace, room.reserve, pass.reserve);
     });
@@ -73,9 +76,7 @@ class RnnByCudnn final : public CudnnRnn {
  private:
   // Descriptors, and what cuDNN answered for them.
   struct Prepared {
-    SequenceShape shape;   // t = 0: none
-    int compiled_for = 0;  // persist dynamic: the batch
-    RnnDescriptor rnn;
+    SequenceShape shape;  // t = 0: none
     SequenceDescriptors data;
     std::array<std::optional<CudnnSizes>, 2> sizes;  // inference, training
     std::uint64_t last_use = 0;
@@ -86,14 +87,13 @@ class RnnByCudnn final : public CudnnRnn {
     const SequenceShape shape = shape_of(network_, sequence);
     auto found =
         std::find_if(prepared_.begin(), prepared_.end(), [&](const Prepared& p) { return p.shape == shape; });
-    // The lengths of ragged rows differ from call to call, so one place serves them all, set each time.
-    if (network_.ragged || found == prepared_.end()) found = set_vacant(shape, sequence);
+    if (network_.ragged || found == prepared_.end()) found = set_oldest(shape, sequence);
     found->last_use = ++uses_;
     std::optional<CudnnSizes>& sizes = found->sizes[training ? 1 : 0];
     if (!sizes) {
       CudnnSizes asked;
       cudnn_.plan([&] { return describe(network_, shape); }, "cudnnGetRNNTempSpaceSizes",
-                  cudnn_.library.cudnnGetRNNTempSpaceSizes, handle_.handle, found->rnn.get(),
+                  cudnn_.library.cudnnGetRNNTempSpaceSizes, handle_.handle, rnn_.get(),
                   training ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE, found->data.x.get(),
                   &asked.workspace, &asked.reserve);
       sizes = asked;
@@ -101,32 +101,17 @@ class RnnByCudnn final : public CudnnRnn {
     return *found;
   }
 
-  std::vector<Prepared>::iterator set_vacant(const SequenceShape& shape, const Sequence& sequence) {
-    const auto p = vacant();
+  // Sets the place that was used longest ago, if ever.
+  std::vector<Prepared>::iterator set_oldest(const SequenceShape& shape, const Sequence& sequence) {
+    const auto p =
+        std::min_element(prepared_.begin(), prepared_.end(),
+                         [](const Prepared& a, const Prepared& b) { return a.last_use < b.last_use; });
     p->shape.t = 0;  // until all of it is set
     p->sizes = {};
     fill_lengths(lengths_, sequence);
     set_sequence_descriptors(cudnn_, p->data, network_, shape, lengths_);
-    if (network_.algorithm == CudnnAlgorithm::kPersistDynamic && p->compiled_for != shape.n) {
-      p->compiled_for = 0;
-      cudnn_.plan([&] { return describe(network_, shape); }, "cudnnBuildRNNDynamic",
-                  cudnn_.library.cudnnBuildRNNDynamic, handle_.handle, p->rnn.get(), shape.n);
-      p->compiled_for = shape.n;
-    }
     p->shape = shape;
     return p;
-  }
-
-  // A new place while there may be more, else the one that was used longest ago.
-  std::vector<Prepared>::iterator vacant() {
-    if (prepared_.size() == (network_.ragged ? 1 : kMostPrepared)) {
-      return std::min_element(prepared_.begin(), prepared_.end(),
-                              [](const Prepared& a, const Prepared& b) { return a.last_use < b.last_use; });
-    }
-    RnnDescriptor rnn = create_rnn_descriptor(cudnn_);
-    set_rnn_descriptor(cudnn_, rnn.get(), network_);
-    prepared_.push_back(Prepared{.rnn = std::move(rnn), .data = create_sequence_descriptors(cudnn_)});
-    return prepared_.end() - 1;
   }
 
   // A pass by calls(prepared, sizes), of which the first is named.
@@ -135,25 +120,29 @@ class RnnByCudnn final : public CudnnRnn {
     if (pass.sequence.total() == 0) return;
     const std::lock_guard lock(handle_.in_use);
     const CurrentDevice current(handle_.device);
-    const auto fail = [&](const std::string& why) {
-      throw DeviceError(to_string(Device{Device::Kind::kCuda, handle_.device}) + ": " + why);
-    };
-    try {
-      const Prepared& p = prepare(pass.sequence, training);
-      const CudnnSizes& needed = *p.sizes[training ? 1 : 0];
-      if (needed.workspace > pass.room.workspace || needed.reserve > pass.room.reserve) {
-        fail(std::string(name) + " needs " + std::to_string(needed.workspace) + " bytes of workspace and " +
-             std::to_string(needed.reserve) + " of reserve, got " + std::to_string(pass.room.workspace) +
-             " and " + std::to_string(pass.room.reserve));
-      }
-      calls(p, needed);
-    } catch (const CudnnRefusal& refusal) {
-      fail(refusal.what());  // too late for another path
+    const Prepared& p = prepare_pass(pass.sequence, training);
+    const CudnnSizes& needed = *p.sizes[training ? 1 : 0];
+    if (needed.workspace > pass.room.workspace || needed.reserve > pass.room.reserve) {
+      fail(std::string(name) + " needs " + std::to_string(needed.workspace) + " bytes of workspace and " +
+           std::to_string(needed.reserve) + " of reserve, got " + std::to_string(pass.room.workspace) +
+           " and " + std::to_string(pass.room.reserve));
     }
+    calls(p, needed);
+  }
+  // What planning would have refused is an error by now: `sizes` was there to be asked.
+  const Prepared& prepare_pass(const Sequence& sequence, bool training) {
+    try {
+      return prepare(sequence, training);
+    } catch (const CudnnRefusal& refusal) {
+      fail(refusal.what());
+    }
+  }
+  [[noreturn]] void fail(const std::string& why) const {
+    throw DeviceError(to_string(Device{Device::Kind::kCuda, handle_.device}) + ": " + why);
   }
 
   // cuDNN answers with addresses in a weight space, of which it reads nothing: any base serves to count from.
-  void find_places(cudnnRNNDescriptor_t rnn) {
+  void find_places() {
     auto* const base = reinterpret_cast<std::byte*>(std::uintptr_t{1} << 40);
     const TensorDescriptor matrix = create_tensor_descriptor(cudnn_), bias = create_tensor_descriptor(cudnn_);
     const int gates = num_gates(network_.cell), layers = static_cast<int>(network_.num_layers);
@@ -162,8 +151,8 @@ class RnnByCudnn final : public CudnnRnn {
       for (int id = 0; id < 2 * gates; ++id) {
         void *matrix_at = nullptr, *bias_at = nullptr;
         cudnn_.plan([&] { return describe(network_); }, "cudnnGetRNNWeightParams",
-                    cudnn_.library.cudnnGetRNNWeightParams, handle_.handle, rnn, pseudo_layer, weight_bytes_,
-                    base, id, matrix.get(), &matrix_at, bias.get(), &bias_at);
+                    cudnn_.library.cudnnGetRNNWeightParams, handle_.handle, rnn_.get(), pseudo_layer,
+                    weight_bytes_, base, id, matrix.get(), &matrix_at, bias.get(), &bias_at);
         const std::int64_t layer = pseudo_layer / network_.directions;
         const std::int64_t in = id >= gates  ? network_.hidden_size
                                 : layer == 0 ? network_.input_size
@@ -196,6 +185,7 @@ class RnnByCudnn final : public CudnnRnn {
   CudnnHandle& handle_;
   const Cudnn cudnn_;
   const CudnnNetwork network_;
+  const RnnDescriptor rnn_ = create_rnn_descriptor(cudnn_);
   std::size_t weight_bytes_ = 0;
   std::vector<Place> places_;  // [layer, direction, W or R, gate]
   std::vector<Prepared> prepared_;
@@ -205,13 +195,13 @@ class RnnByCudnn final : public CudnnRnn {
 
 }  // namespace
 
-CudnnHandle::CudnnHandle(int of_device, cudaStream_t stream)
-    : CudnnHandle(of_device, stream, CudnnLibrary::opened()) {}
+CudnnHandle::CudnnHandle(int of_device, cudaStream_t on_stream)
+    : CudnnHandle(of_device, on_stream, CudnnLibrary::opened()) {}
 
-CudnnHandle::CudnnHandle(int of_device, cudaStream_t stream, const CudnnLibrary& of_library)
-    : library(of_library), device(of_device) {
+CudnnHandle::CudnnHandle(int of_device, cudaStream_t on_stream, const CudnnLibrary& of_library)
+    : library(of_library), device(of_device), stream(on_stream) {
   const CurrentDevice current(device);
-  const Cudnn cudnn{library, device};
+  const Cudnn cudnn{library, device, stream};
   const auto starting = [] { return std::string("to start on this machine"); };
   cudnn.plan(starting, "cudnnCreate", library.cudnnCreate, &handle);
   try {

@@ -10,7 +10,8 @@
 
 namespace rondo::cuda {
 
-// cuDNN's, in the order of cudnnRNNAlgo_t.
+// cuDNN's, in the order of cudnnRNNAlgo_t. kPersistDynamic, which compiles a kernel for each batch size, is
+// never chosen.
 enum class CudnnAlgorithm : std::uint8_t { kStandard, kPersistStatic, kPersistDynamic, kPersistSmallH };
 std::string to_string(CudnnAlgorithm algorithm);  // "standard", "persist-static", ...
 
@@ -77,11 +78,14 @@ class CudnnRnn {
     std::size_t matrix, bias;
   };
   virtual Place place(std::int64_t layer, int direction, int gate, bool recurrent) const = 0;
-  // Of one pass; CudnnRefusal where it cannot be run. Neither this nor a pass allocates once the same
-  // sequence's sizes were among the last few that were asked for.
+  // Of one pass; CudnnRefusal where it cannot be run. The last few sequences' answers are kept. Neither
+  // this nor a pass creates descriptors, whatever the sequence.
   virtual CudnnSizes sizes(const Sequence& sequence, bool training) = 0;
-  // DeviceError when it fails, or when there is less room than `sizes` says.
+  // CudnnRefusal where cuDNN says only now that it does not support this: nothing has been enqueued
+  // then, and another path may run the pass. DeviceError when it fails, or when there is less room than
+  // `sizes` says.
   virtual void forward(const CudnnForward& pass) = 0;
+  // DeviceError whatever cuDNN says: a reserve is only for the path whose forward wrote it.
   virtual void backward(const CudnnBackward& pass) = 0;
 };
 

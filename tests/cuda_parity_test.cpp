@@ -64,10 +64,18 @@ INSTANTIATE_TEST_SUITE_P(Each, CudaParity, ::testing::ValuesIn(network_kinds()),
 class CudaParityOf16Bits : public OnGpu<NetworkKind> {};
 INSTANTIATE_TEST_SUITE_P(Each, CudaParityOf16Bits, ::testing::ValuesIn(kinds_of_16_bits()), kind_name);
 TEST_P(CudaParityOf16Bits, EveryCaseMatchesTheReference) { check_every_case(GetParam(), kGpu); }
+TEST_P(CudaParityOf16Bits, RunsGiveEqualBits) { check_equal_bits(GetParam(), kGpu); }
+TEST_P(CudaParityOf16Bits, RunsAtPersistentSizesGiveEqualBits) {
+  check_equal_bits_at_persistent_sizes(GetParam(), kGpu);
+}
+TEST_P(CudaParityOf16Bits, StepsMakeTheSequence) { check_steps(GetParam(), kGpu); }
 
 TEST_P(CudaParity, EveryCaseMatchesTheReference) { check_every_case(GetParam(), kGpu); }
 TEST_P(CudaParity, DrawnMasksAreThoseOfTheCpu) { check_drawn_masks(GetParam(), kGpu); }
 TEST_P(CudaParity, RunsGiveEqualBits) { check_equal_bits(GetParam(), kGpu); }
+TEST_P(CudaParity, RunsAtPersistentSizesGiveEqualBits) {
+  check_equal_bits_at_persistent_sizes(GetParam(), kGpu);
+}
 TEST_P(CudaParity, StepsMakeTheSequence) { check_steps(GetParam(), kGpu); }
 
 class RandomCudaParity : public OnGpu<DType> {};

@@ -105,9 +105,6 @@ TEST(CudnnDescriptor, IsTheNetwork) {
       "persist static", [](auto& n) { n.algorithm = CudnnAlgorithm::kPersistStatic; },
       [](auto& r) { r.algorithm = CUDNN_RNN_ALGO_PERSIST_STATIC; });
   expect(
-      "persist dynamic", [](auto& n) { n.algorithm = CudnnAlgorithm::kPersistDynamic; },
-      [](auto& r) { r.algorithm = CUDNN_RNN_ALGO_PERSIST_DYNAMIC; });
-  expect(
       "small H", [](auto& n) { n.algorithm = CudnnAlgorithm::kPersistSmallH; },
       [](auto& r) { r.algorithm = CUDNN_RNN_ALGO_PERSIST_STATIC_SMALL_H; });
 }

@@ -1,5 +1,7 @@
-// Level two: passes on the caller's memory. Sizes are asked for first; after planning a call neither
-// allocates nor locks (whole-sequence products go to a BLAS library, which may; step never does).
+// Level two: passes on the caller's memory. Sizes are asked for first; after planning a call on the CPU
+// neither allocates nor locks (whole-sequence products go to a BLAS library, which may; step never does). On
+// a GPU it does not allocate, and takes locks for moments: the libraries' handles are for one thread at a
+// time.
 #pragma once
 
 #include "rondo/parameters.h"
@@ -82,11 +84,14 @@ struct BackwardArgs {
   std::span<std::byte> workspace;
 };
 
-// With a stream, every pass and pack of the plan is ordered on it and nothing waits for the device: arrays,
-// weights and tapes live until the stream has done with them, and the stream lives for as long as the plan,
-// its weights and the tapes that await backward. To use weights on another stream than the one they were
-// packed on, have that one wait for it first; their memory is freed in the order of the one that packed them.
-// A call without lengths can be captured in a CUDA graph, once the plan has run; planning and packing cannot.
+// With a stream, every pass and pack of the plan is ordered on it, and passes do not wait for the device,
+// except that calls with lengths may wait for earlier sends. So arrays, weights and tapes live until the
+// stream has done with them, and the stream lives for as long as the plan, its weights and the tapes that
+// await backward. To use weights on another stream than the one they were packed on, have that one wait for
+// it first; their memory is freed in the order of the one that packed them.
+// A call without lengths can be captured in a CUDA graph, once a call of the same sizes and phase has run;
+// planning and packing cannot. The plan, the weights, the workspace, the tape and all arrays have to outlive
+// the graph.
 struct PlanOptions {
   Phase phase = Phase::kInference;  // kTraining also runs inference
   std::int64_t max_t = 1;           // the longest sequence, >= 1
