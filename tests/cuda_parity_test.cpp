@@ -68,6 +68,8 @@ TEST_P(CudaParityOf16Bits, RunsGiveEqualBits) { check_equal_bits(GetParam(), kGp
 TEST_P(CudaParityOf16Bits, RunsAtPersistentSizesGiveEqualBits) {
   check_equal_bits_at_persistent_sizes(GetParam(), kGpu);
 }
+TEST_P(CudaParityOf16Bits, GradientsAccumulate) { check_gradients_accumulate(GetParam(), kGpu); }
+TEST_P(CudaParity, GradientsAccumulate) { check_gradients_accumulate(GetParam(), kGpu); }
 TEST_P(CudaParityOf16Bits, StepsMakeTheSequence) { check_steps(GetParam(), kGpu); }
 
 TEST_P(CudaParity, EveryCaseMatchesTheReference) { check_every_case(GetParam(), kGpu); }

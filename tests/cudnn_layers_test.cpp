@@ -280,6 +280,10 @@ TEST_F(CudnnTest, ARefusalOfOneSizeTakesTheStandardAlgorithm) {
   }
 }
 
+TEST_F(CudnnTest, GradientsAccumulate) {
+  for (const NetworkKind& kind : cudnn_kinds()) check_gradients_accumulate(kind, kFakeGpu);
+}
+
 TEST_F(CudnnTest, StepsMakeTheSequence) {
   for (const NetworkKind& kind : cudnn_kinds()) check_steps(kind, kFakeGpu);
 }

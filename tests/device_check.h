@@ -144,6 +144,25 @@ inline void check_equal_bits_at_persistent_sizes(const NetworkKind& kind, Device
   expect_equal_bits(kind.config(32, 160), device, {.n = 16, .lengths = {}});
 }
 
+// A second backward adds to the gradients of the first.
+inline void check_gradients_accumulate(const NetworkKind& kind, Device device) {
+  const RnnConfig config = kind.config(5, 19, 2);
+  Rnn rnn(config, device);
+  const Tensor x = random_tensor(config.dtype, {6, 3, 5}, 60),
+               dy = random_tensor(config.dtype, {6, 3, 19}, 61);
+  std::vector<double> after[2];
+  for (std::vector<double>& gradients : after) {
+    Tape tape;
+    const ForwardResult out = rnn.forward(x, {.tape = &tape});
+    rnn.backward(tape, {.dy = dy});
+    gradients = values_of(rnn.gradients());
+  }
+  for (double& once : after[0]) once *= 2;
+  // Twice the same sum, rounded otherwise at most where it is added.
+  EXPECT_GT(largest_magnitude(after[0]), 0);
+  EXPECT_LE(largest_difference(after[1], after[0]), 8 * epsilon(config.dtype) * largest_magnitude(after[0]));
+}
+
 inline void check_steps(const NetworkKind& kind, Device device) {
   const RnnConfig config = kind.config(5, 19, 2);
   Rnn rnn(config, device);

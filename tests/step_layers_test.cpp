@@ -69,6 +69,7 @@ TEST_P(RandomStepLayers, MatchTheReference) {
 
 TEST_P(StepLayersOf, DrawnMasksAreThoseOfTheCpu) { check_drawn_masks(GetParam(), kFakeGpu); }
 TEST_P(StepLayersOf, RunsGiveEqualBits) { check_equal_bits(GetParam(), kFakeGpu); }
+TEST_P(StepLayersOf, GradientsAccumulate) { check_gradients_accumulate(GetParam(), kFakeGpu); }
 TEST_P(StepLayersOf, StepsMakeTheSequence) { check_steps(GetParam(), kFakeGpu); }
 
 Tensor y_of_cpu(const RnnConfig& config, const Tensor& parameters, const Tensor& x) {

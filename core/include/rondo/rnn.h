@@ -81,7 +81,7 @@ class RONDO_API Rnn {
   ForwardResult forward(ConstTensorView x, const ForwardOptions& options = {});
   BackwardResult backward(Tape& tape, const BackwardOptions& options);
 
-  // Streaming, forward direction only. make_state plans; step then neither allocates nor locks, and
+  // Streaming, forward direction only. make_state plans; on the CPU step then neither allocates nor locks. It
   // changes the state in place. x_t: [N, I]. Returns the last layer's h, [N, H], valid until the next
   // step of this state. Equal to forward over the whole sequence to within rounding.
   State make_state(std::int64_t n);
