@@ -51,6 +51,8 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
     const auto open = memory_.open(f.weights, f.x, f.y, f.h0, f.c0, f.h_n, f.c_n, f.workspace, f.reserve);
     begin("forward", f);
     for (const void* array : {f.h_n, f.c_n}) expect_aligned(array);
+    expect_apart(f.h0, f.h_n);
+    expect_apart(f.c0, f.c_n);
     const reference::Network<Real> network(config_, call(f));
     write_rows(f.sequence, f.y, network.results().y, output_width());
     write(f.h_n, network.results().h_n);
@@ -65,6 +67,8 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
     begin("backward", b);
     for (const void* array : {b.dy, b.dh_n, b.dc_n}) expect_aligned(array);
     for (const void* array : {b.dx, b.dh0, b.dc0}) expect_aligned(array);
+    expect_apart(b.dh_n, b.dh0);
+    expect_apart(b.dc_n, b.dc0);
     Kept kept;
     std::memcpy(&kept, b.reserve, sizeof kept);
     expect(kept.unused && kept.t == b.sequence.t && kept.n == b.sequence.n, "the reserve of this pass");
@@ -97,6 +101,9 @@ class HostCudnnRnn final : public cuda::CudnnRnn {
 
   static void expect_aligned(const void* array) {
     expect(reinterpret_cast<std::uintptr_t>(array) % 16 == 0, "arrays at multiples of 16 bytes");
+  }
+  static void expect_apart(const void* read, const void* written) {
+    expect(read == nullptr || read != written, "arrays that do not overlap");
   }
   static void expect(bool condition, const char* what) {
     if (!condition) throw DeviceError(std::string("host cuDNN: expected ") + what);
