@@ -109,8 +109,7 @@ Support supports(const RnnConfig& config, Phase phase, Device device) try {
 
 Advice advise(const RnnConfig& config, Phase phase, std::int64_t t, std::int64_t n, DeviceChoice device) {
   validate_plan(config, {.phase = phase, .max_t = t, .max_n = n});
-  const Request request{
-      .config = config, .phase = phase, .max_t = t, .max_n = n, .parameters_on_host = true};
+  const Request request{.config = config, .phase = phase, .max_t = t, .max_n = n, .parameters_on_host = true};
   Choice choice = plan_device(request, device ? device : device_from_environment());
   Advice advice{choice.device, std::move(choice.reason), {}};
   for (Candidate& c : choice.candidates) {
