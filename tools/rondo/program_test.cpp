@@ -1,5 +1,6 @@
 // The program `rondo` as it is called: its results against the library's own, and its refusals.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <zip.h>
 
@@ -303,6 +304,10 @@ TEST_F(Refusals, ResultsAreWholeOrAbsent) {
   EXPECT_EQ(results(out).size(), 2U);
 
   expect_refused("run " + model + " " + x + " -o " + model, "m.npz: is read by this call");
+  const std::string pipe = folder.at("pipe.npz");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(call("run " + model + " " + x + " -o " + pipe).status, 1);
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe)) << "what is not a regular file was replaced";
   EXPECT_EQ(call("run " + model + " " + x + " -o " + folder.at("none/out.npz")).status, 1);
   EXPECT_EQ(call("run " + model + " " + x + " -o " + folder.at("out")).status, 2);
 }
