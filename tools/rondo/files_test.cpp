@@ -122,7 +122,8 @@ TEST(Npy, HeadersThatLieAreRefusedWithTheReason) {
       {"{'\n\x01 \x80" + std::string(200, 'a') + "': 1}", "\\x0a\\x01 \\x80aaa"},
   };
   for (const auto& [header, part] : cases) {
-    const std::string text = refusal([&] { (void)parse(npy_of(header, std::string(8, '\0'))); });
+    const std::string bytes = npy_of(header, std::string(8, '\0'));
+    const std::string text = refusal([&] { (void)parse(bytes); });
     EXPECT_EQ(text.find("x.npy: "), 0U) << header;
     EXPECT_LT(text.size(), 200U) << text;
     expect_part(text, part);
