@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # Compares `rondo run` and `rondo grad` with PyTorch on random networks, each saved as a file.
-"""Draws random networks, has PyTorch save each (its own state_dict, as safetensors or NPZ) and compute outputs
+"""Draws random networks, has PyTorch save each (its state_dict, as safetensors or NPZ) and compute outputs
 and gradients in float64 and float32, and has `rondo run` and `rondo grad` compute the same from the files.
 
 A result may differ from PyTorch's float64 by the larger of 4 (backward 8) times ceil(log2 K) roundings, K
@@ -36,7 +36,8 @@ def draw_case(seed, index):
     pick = random.Random(f"{seed} {index}")
     case = {
         "cell": pick.choice(list(GATES)), "i": pick.randint(1, 20), "h": pick.randint(1, 24),
-        "layers": pick.choice([1, 1, 2, 3]), "bidirectional": pick.random() < 0.5, "bias": pick.random() < 0.8,
+        "layers": pick.choice([1, 1, 2, 3]), "bidirectional": pick.random() < 0.5,
+        "bias": pick.random() < 0.8,
         "t": pick.randint(1, 14), "n": pick.randint(1, 6), "batch_first": pick.random() < 0.4,
         "dtype": pick.choice(["f32", "f64"]), "npz": pick.random() < 0.4, "states": pick.random() < 0.6,
         "final": pick.random() < 0.6, "prefix": pick.choice(["", "rnn.", "encoder.lstm."]),
@@ -140,7 +141,8 @@ def commands(case, module, arrays, folder, program):
     final = [f"--{name.replace('_', '-')}={path[name]}" for name in ("dh_n", "dc_n") if name in path]
     out = [os.path.join(folder, name) for name in ("out.npz", "gradients.npz")]
     return [([program, "run", model, path["x"], "-o", out[0]] + shared + forward, out[0]),
-            ([program, "grad", model, path["x"], path["dy"], "-o", out[1]] + shared + forward + final, out[1])]
+            ([program, "grad", model, path["x"], path["dy"], "-o", out[1]] + shared + forward + final,
+             out[1])]
 
 
 def longest_sum(case, backward):

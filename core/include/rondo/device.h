@@ -53,8 +53,8 @@ struct Advice {
   std::string reason;  // a sentence with the times and where their coefficients come from
   std::vector<Prediction> devices;
 };
-// The choice of an Rnn that is first planned for these sizes: the device asked for, else RONDO_DEVICE, else the
-// fastest by prediction. DeviceError when the one asked for cannot run it, or none can.
+// The choice of an Rnn that is first planned for these sizes: the device asked for, else RONDO_DEVICE, else
+// the fastest by prediction. DeviceError when the one asked for cannot run it, or none can.
 RONDO_API Advice advise(const RnnConfig& config, Phase phase, std::int64_t t, std::int64_t n,
                         DeviceChoice device = {});
 
