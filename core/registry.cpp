@@ -107,6 +107,17 @@ Support supports(const RnnConfig& config, Phase phase, Device device) try {
   return {false, error.what()};
 }
 
+Advice advise(const RnnConfig& config, Phase phase, std::int64_t t, std::int64_t n, DeviceChoice device) {
+  validate_plan(config, {.phase = phase, .max_t = t, .max_n = n});
+  const Request request{.config = config, .phase = phase, .max_t = t, .max_n = n, .parameters_on_host = true};
+  Choice choice = plan_device(request, device ? device : device_from_environment());
+  Advice advice{choice.device, std::move(choice.reason), {}};
+  for (Candidate& c : choice.candidates) {
+    advice.devices.push_back({std::move(c.info), std::move(c.support), c.predicted_us, c.copies_us});
+  }
+  return advice;
+}
+
 Choice plan_device(const Request& request, DeviceChoice forced) {
   std::vector<Candidate> candidates;
   const auto kind = forced ? std::optional(forced->kind) : std::nullopt;

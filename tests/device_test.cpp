@@ -271,6 +271,41 @@ TEST(Supports, AMissingDeviceIsASentence) {
   expect_rejected([&] { (void)supports(wrong, Phase::kInference); }, {"hidden_size", "0"});
 }
 
+TEST(Advise, IsTheChoiceOfANetworkThatIsPlannedForTheseSizes) {
+  const DeviceVariable none_asked_for("auto");
+  const Advice advice = advise(valid_config(), Phase::kInference, kT, kN);
+  Rnn rnn(valid_config());
+  run_once(rnn);
+  EXPECT_EQ(advice.device, rnn.device());
+  EXPECT_EQ(rnn.explain().find(advice.reason), 0U) << rnn.explain() << "\n" << advice.reason;
+  ASSERT_EQ(advice.devices.size(), list_devices().size());
+  for (const Advice::Prediction& p : advice.devices) {
+    EXPECT_GT(p.us, p.copies_us) << to_string(p.info.device);
+    EXPECT_EQ(p.copies_us > 0, p.info.device != kCpu) << to_string(p.info.device);
+    EXPECT_NE(p.support.ok, !p.support.reason.empty()) << to_string(p.info.device);
+  }
+}
+
+TEST(Advise, GrowsWithTheSizesAndThePhase) {
+  const auto cpu_us = [](Phase phase, std::int64_t t, std::int64_t n) {
+    return advise(valid_config(), phase, t, n, kCpu).devices.at(0).us;
+  };
+  const double base = cpu_us(Phase::kInference, 1000, 100);
+  EXPECT_GT(cpu_us(Phase::kInference, 2000, 100), 1.9 * base);
+  EXPECT_GT(cpu_us(Phase::kInference, 1000, 200), 1.1 * base);
+  EXPECT_GT(cpu_us(Phase::kTraining, 1000, 100), 2 * base);
+}
+
+TEST(Advise, ObeysTheDeviceAskedForAndRefusesWhatAPlanWould) {
+  const DeviceVariable asked("cuda:77");
+  EXPECT_THROW((void)advise(valid_config(), Phase::kInference, kT, kN), DeviceError);
+  EXPECT_EQ(advise(valid_config(), Phase::kInference, kT, kN, kCpu).device, kCpu);
+  expect_rejected([&] { (void)advise(valid_config(), Phase::kInference, 0, kN, kCpu); }, {"max_t", "0"});
+  RnnConfig wrong = valid_config();
+  wrong.hidden_size = 0;
+  expect_rejected([&] { (void)advise(wrong, Phase::kInference, kT, kN, kCpu); }, {"hidden_size", "0"});
+}
+
 TEST(Threads, TheNumberIsAskedForAndRestored) {
   const int standard = num_threads();
   EXPECT_GE(standard, 1);

@@ -24,7 +24,7 @@ if(shared AND NOT BUILT_SHARED OR BUILT_SHARED AND NOT shared)
   set(library "${SCRATCH}/library")
   run(${CMAKE_COMMAND} -S "${ROOT}" -B "${library}" -G "${GENERATOR}" -DCMAKE_CXX_COMPILER=${COMPILER}
       -DBUILD_SHARED_LIBS=${shared} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0
-      -DRONDO_TESTS=OFF -DRONDO_BENCH=OFF -DRONDO_EXAMPLES=OFF)
+      -DRONDO_TESTS=OFF -DRONDO_BENCH=OFF -DRONDO_EXAMPLES=OFF -DRONDO_CLI=OFF)
   run(${CMAKE_COMMAND} --build "${library}" --parallel 2)
 endif()
 run(${CMAKE_COMMAND} --install "${library}" --prefix "${prefix}")

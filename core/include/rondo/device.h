@@ -40,6 +40,24 @@ struct Support {
 };
 RONDO_API Support supports(const RnnConfig& config, Phase phase, Device device = {});
 
+// What the cost model says of passes over n rows of t steps whose arrays lie on the host, and in training of
+// parameters that an optimizer there updates, as an Rnn has them. No network is made, and nothing runs.
+struct Advice {
+  struct Prediction {
+    DeviceInfo info;
+    Support support;  // whether this network can run there now; predicted also where it cannot
+    double us = 0;    // microseconds a pass, copies included
+    double copies_us = 0;
+  };
+  Device device;       // the choice
+  std::string reason;  // a sentence with the times and where their coefficients come from
+  std::vector<Prediction> devices;
+};
+// The choice of an Rnn that is first planned for these sizes: the device asked for, else RONDO_DEVICE, else
+// the fastest by prediction. DeviceError when the one asked for cannot run it, or none can.
+RONDO_API Advice advise(const RnnConfig& config, Phase phase, std::int64_t t, std::int64_t n,
+                        DeviceChoice device = {});
+
 // Threads that the calls of plans made from now on may use, the caller's included; 255 at most. Default:
 // the CPUs of the affinity mask, and of the quota that the cgroup namespace shows (cgroup v2, cpu.max).
 // n < 1 restores the default. Results do not depend on it, to the bit.
