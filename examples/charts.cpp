@@ -83,6 +83,7 @@ std::string line_script(const Chart& chart) {
   s << preamble(chart.height) << "set xlabel " << quoted(chart.x_label) << "\nset ylabel "
     << quoted(chart.y_label) << "\n";
   if (chart.log_y) s << "set logscale y\n";
+  if (chart.low_y) s << "set yrange [" << *chart.low_y << ":*]\n";
   if (!chart.x_ticks.empty()) {
     s << "set xtics (";
     for (std::size_t i = 0; i < chart.x_ticks.size(); ++i) {
