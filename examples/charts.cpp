@@ -91,7 +91,8 @@ std::string line_script(const Chart& chart) {
     }
     s << ")\n";
   }
-  s << "set autoscale xfix\nset offsets graph 0, graph 0.02, graph 0.04, graph 0.04\n";
+  s << "set autoscale xfix\nset offsets graph 0, graph 0.02, graph 0.04, graph "
+    << (chart.low_y ? "0" : "0.04") << "\n";
   for (std::size_t i = 0; i < chart.series.size(); ++i) {
     s << "$d" << i << " << EOD\n";
     const Series& series = chart.series[i];

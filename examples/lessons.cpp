@@ -27,7 +27,8 @@ void add_flags(CLI::App* app, Options* o) {
   app->add_option("--seeds", o->settings.seeds, "how many times each network is trained")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
-  app->add_flag("--quick", o->settings.quick, "a few updates each, to see that everything runs; judges little");
+  app->add_flag("--quick", o->settings.quick,
+                "a few updates each, to see that everything runs; judges little");
   app->add_option("--out", o->out, "folder for result.json and lessons.html")->capture_default_str();
   app->footer(
       "Examples:\n"

@@ -31,7 +31,7 @@ struct Chart {
   std::vector<std::pair<double, std::string>> x_ticks;  // empty: chosen by gnuplot
   bool log_y = false;
   std::optional<double> low_y;  // where the axis begins; else chosen by gnuplot
-  int height = 340;  // in pixels, at a width of 860
+  int height = 340;             // in pixels, at a width of 860
 };
 
 // Horizontal ranges around a value, one a row, on a common axis.
@@ -78,7 +78,7 @@ class Page {
   // A claim with a coloured label, and lines below it.
   void verdict(const std::string& label, const std::string& color, const std::string& claim,
                const std::vector<std::string>& lines);
-  void words(const std::vector<std::string>& words);               // as a cloud of labels
+  void words(const std::vector<std::string>& words);  // as a cloud of labels
   std::string html() const;
 
  private:

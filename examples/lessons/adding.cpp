@@ -99,11 +99,16 @@ void show_errors(const Runs& runs, LessonResult* result) {
       chart.series.push_back({s == 0 ? style.name : "", style.color, Mark::kLine, run.updates, run.errors});
     }
   }
-  chart.series.push_back({"variance of the answer, 0.167", palette::kMuted, Mark::kDashedLine, {0, longest},
+  chart.series.push_back({"variance of the answer, 0.167",
+                          palette::kMuted,
+                          Mark::kDashedLine,
+                          {0, longest},
                           {kVariance, kVariance}});
-  chart.series.push_back({"solved, 0.01", palette::kInk, Mark::kDashedLine, {0, longest}, {kSolved, kSolved}});
-  result->figures.push_back({std::move(chart), "The adding problem over 100 steps, a line a seed. A training "
-                                               "ends when its error is at most 0.01."});
+  chart.series.push_back(
+      {"solved, 0.01", palette::kInk, Mark::kDashedLine, {0, longest}, {kSolved, kSolved}});
+  result->figures.push_back({std::move(chart),
+                             "The adding problem over 100 steps, a line a seed. A training "
+                             "ends when its error is at most 0.01."});
 }
 
 void show_gradients(const Runs& runs, LessonResult* result) {
@@ -122,8 +127,9 @@ void show_gradients(const Runs& runs, LessonResult* result) {
     }
     chart.series.push_back(std::move(series));
   }
-  result->figures.push_back({std::move(chart), "The gradient of the loss by the input at each step, before the "
-                                               "first update: what a marked number long ago can change."});
+  result->figures.push_back({std::move(chart),
+                             "The gradient of the loss by the input at each step, before the "
+                             "first update: what a marked number long ago can change."});
 }
 
 void run_adding(LessonRun& run, LessonResult* result) {
@@ -159,11 +165,11 @@ void run_adding(LessonRun& run, LessonResult* result) {
   result->judge(1, highest(lstm) <= kSolved && highest(gru) <= kSolved, run.quick(),
                 "LSTM, one a seed: " + join(lstm) + "; GRU: " + join(gru) + ".");
   const double most = highest(arriving(runs[0]));
-  result->judge(2, most <= 1e-6 && lowest(arriving(runs[1])) >= 100 * most &&
-                       lowest(arriving(runs[2])) >= 100 * most,
-                false,
-                "At step 1 over step 100, one a seed: SimpleRNN " + join(arriving(runs[0])) + "; LSTM " +
-                    join(arriving(runs[1])) + "; GRU " + join(arriving(runs[2])) + ".");
+  result->judge(
+      2, most <= 1e-6 && lowest(arriving(runs[1])) >= 100 * most && lowest(arriving(runs[2])) >= 100 * most,
+      false,
+      "At step 1 over step 100, one a seed: SimpleRNN " + join(arriving(runs[0])) + "; LSTM " +
+          join(arriving(runs[1])) + "; GRU " + join(arriving(runs[2])) + ".");
 }
 
 }  // namespace
@@ -182,9 +188,10 @@ Lesson adding_lesson() {
        "With every seed its squared error after the last update is at least 0.15."},
       {"LSTM and GRU learn it.", "With every seed each reaches a squared error of at most 0.01."},
       {"The gradient vanishes on its way back through a SimpleRNN, and far less through LSTM and GRU.",
-       "At the start of training |dL/dx| at step 1 over that at step 100 is, with every seed, at most 1e-6 for "
+       "At the start of training |dL/dx| at step 1 over that at step 100 is, with every seed, at most 1e-6 "
+       "for "
        "SimpleRNN, and at least 100 times SimpleRNN's largest for LSTM and for GRU."}};
-  lesson.expected_seconds = 120;
+  lesson.expected_seconds = 90;
   lesson.run = run_adding;
   return lesson;
 }

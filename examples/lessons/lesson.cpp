@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <future>
 #include <numeric>
@@ -76,7 +77,7 @@ double highest(const std::vector<double>& values) { return *std::max_element(val
 
 std::string brief(double value) {
   char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.3g", value);
+  std::snprintf(buffer, sizeof buffer, std::abs(value) < 1000 ? "%.3g" : "%.0f", value);
   return buffer;
 }
 

@@ -49,8 +49,8 @@ class LessonRun;
 struct Lesson {
   std::string name;  // for --only
   std::string title;
-  std::string setup;           // what is run, for the page
-  std::vector<Claim> claims;   // not judged yet
+  std::string setup;            // what is run, for the page
+  std::vector<Claim> claims;    // not judged yet
   bool seeded = true;           // false: nothing random in it
   double expected_seconds = 0;  // with three seeds on two cores: its share of the progress bar
   // Fills in the result; leaves what it did not reach, when the user stopped it, as it is.
@@ -89,7 +89,7 @@ class LessonRun {
 double mean(const std::vector<double>& values);
 double lowest(const std::vector<double>& values);
 double highest(const std::vector<double>& values);
-// Three significant digits: "0.0123", "1.2e-07".
+// At least three significant digits: "0.0123", "1.2e-07", "4700".
 std::string brief(double value);
 std::string join(const std::vector<double>& values);  // "0.01, 0.02 and 0.015"
 

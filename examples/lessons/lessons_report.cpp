@@ -25,6 +25,13 @@ std::string seeds_of(const LessonResult& result) {
   return result.seeds > 0 ? std::to_string(result.seeds) : "none";
 }
 
+// With spaces at which no browser breaks the line.
+std::string on_one_line(const std::string& text) {
+  std::string joined;
+  for (char c : text) joined += c == ' ' ? std::string("\u00a0") : std::string(1, c);
+  return joined;
+}
+
 std::string cpu_name() {
   for (const rondo::DeviceInfo& info : rondo::list_devices()) {
     if (info.device.kind == rondo::Device::Kind::kCpu) return info.name;
@@ -39,7 +46,7 @@ void add_summary(const LessonsReport& report, Page* page) {
     for (const Claim& claim : result.claims) {
       ++count;
       holding += claim.verdict == Verdict::kHolds;
-      table.rows.push_back({claim.text, to_string(claim.verdict)});
+      table.rows.push_back({claim.text, on_one_line(to_string(claim.verdict))});
     }
   }
   page->facts({{"Claims", std::to_string(count)},
@@ -47,21 +54,23 @@ void add_summary(const LessonsReport& report, Page* page) {
                {"Seeds", std::to_string(report.settings.seeds)},
                {"Time", fixed(report.seconds, 0) + " s"}});
   page->table(table);
-  page->paragraph("Each criterion is written in the program and was printed before its lesson ran; the verdict "
-                  "follows from the numbers below it. It says what these networks, settings and seeds did, not "
-                  "what others would do.");
+  page->paragraph(
+      "Each criterion is written in the program and was printed before its lesson ran; the verdict "
+      "follows from the numbers below it. It says what these networks, settings and seeds did, not "
+      "what others would do.");
 }
 
 void add_lesson(const Lesson& lesson, const LessonResult& result, Page* page) {
   page->heading(lesson.title);
+  page->paragraph(lesson.setup);
   for (const Claim& claim : result.claims) {
-    page->verdict(to_string(claim.verdict), color_of(claim.verdict), claim.text,
-                  {"Criterion: " + claim.criterion,
-                   "Measured: " + (claim.finding.empty() ? "nothing; the run was stopped before." : claim.finding)});
+    page->verdict(
+        to_string(claim.verdict), color_of(claim.verdict), claim.text,
+        {"Criterion: " + claim.criterion,
+         "Measured: " + (claim.finding.empty() ? "nothing; the run was stopped before." : claim.finding)});
   }
   for (const Figure& figure : result.figures) page->chart(figure.chart, figure.caption);
   if (!result.table.rows.empty()) page->table(result.table);
-  page->paragraph(lesson.setup);
   if (!result.note.empty()) page->paragraph(result.note);
   page->paragraph("Seeds: " + seeds_of(result) + ". Time: " + fixed(result.seconds, 1) + " s.");
 }
@@ -103,7 +112,8 @@ std::string lessons_page(const LessonsReport& report) {
   if (report.interrupted) subtitle += " Stopped before its end.";
   Page page("Lessons of recurrent networks", subtitle);
   add_summary(report, &page);
-  for (std::size_t i = 0; i < report.lessons.size(); ++i) add_lesson(report.lessons[i], report.results[i], &page);
+  for (std::size_t i = 0; i < report.lessons.size(); ++i)
+    add_lesson(report.lessons[i], report.results[i], &page);
   return page.html();
 }
 

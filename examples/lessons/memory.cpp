@@ -126,7 +126,10 @@ void show(const std::vector<Accuracies>& all, LessonResult* result) {
   for (std::size_t m = 0; m < all.size(); ++m) {
     const bool recurrent = m > 0;
     Series series{recurrent ? cell_styles()[m - 1].name : "window net",
-                  recurrent ? cell_styles()[m - 1].color : palette::kOrange, Mark::kLinePoints, {}, {}};
+                  recurrent ? cell_styles()[m - 1].color : palette::kOrange,
+                  Mark::kLinePoints,
+                  {},
+                  {}};
     std::vector<std::string> row = {series.label};
     for (std::size_t l = 0; l < kLengths.size(); ++l) {
       series.x.push_back(double(l));
@@ -138,9 +141,10 @@ void show(const std::vector<Accuracies>& all, LessonResult* result) {
   }
   Series chance{"chance", palette::kMuted, Mark::kDashedLine, {0, double(kLengths.size() - 1)}, {0.25, 0.25}};
   chart.series.push_back(std::move(chance));
-  result->figures.push_back({std::move(chart),
-                             "Which of four symbols came first, asked at the end of sequences of each length. "
-                             "500 new sequences a length; the axis doubles from tick to tick."});
+  result->figures.push_back(
+      {std::move(chart),
+       "Which of four symbols came first, asked at the end of sequences of each length. "
+       "500 new sequences a length; the axis doubles from tick to tick."});
 }
 
 void run_memory(LessonRun& run, LessonResult* result) {
@@ -176,8 +180,9 @@ void run_memory(LessonRun& run, LessonResult* result) {
   show(all, result);
   const std::vector<double> window = at(all[0], kJudged), inside = at(all[0], 1);
   const std::vector<double> lstm = at(all[2], kJudged), gru = at(all[3], kJudged);
-  result->judge(0, mean(inside) >= 0.95 && mean(window) <= 0.35, run.quick(),
-                "Right on average: " + brief(mean(inside)) + " at 20 steps, " + brief(mean(window)) + " at 80.");
+  result->judge(
+      0, mean(inside) >= 0.95 && mean(window) <= 0.35, run.quick(),
+      "Right on average: " + brief(mean(inside)) + " at 20 steps, " + brief(mean(window)) + " at 80.");
   result->judge(1, lowest(lstm) >= 0.95 && lowest(gru) >= 0.95, run.quick(),
                 "Right at 80 steps, one a seed: LSTM " + join(lstm) + "; GRU " + join(gru) + ".");
 }
@@ -190,18 +195,21 @@ Lesson memory_lesson() {
   lesson.title = "Memory";
   lesson.setup =
       "A sequence begins with one of four keys; symbols that say nothing follow; which key was it? Training "
-      "has 2 to 20 steps. The feed-forward net (64 tanh units) reads the last 20 steps, flattened, with zeros "
+      "has 2 to 20 steps. The feed-forward net (64 tanh units) reads the last 20 steps, flattened, with "
+      "zeros "
       "before a shorter sequence: in a longer one it slides along and answers from what its window then "
       "holds. The recurrent networks (32 units, so fewer numbers of state than the window has) read step by "
       "step. 1500 updates of 64 sequences, Adam at 0.003 falling to zero.";
   lesson.claims = {
       {"A feed-forward net on a window has no memory: what has left the window is lost.",
-       "On average over the seeds the window net is right in at least 95 % of the sequences of 20 steps, which "
+       "On average over the seeds the window net is right in at least 95 % of the sequences of 20 steps, "
+       "which "
        "it was trained for, and in at most 35 % of those of 80 (chance: 25 %)."},
       {"A recurrent network remembers, also over sequences longer than any that it was trained on.",
-       "LSTM and GRU, each with every seed, are right in at least 95 % of the sequences of 80 steps, four times "
+       "LSTM and GRU, each with every seed, are right in at least 95 % of the sequences of 80 steps, four "
+       "times "
        "the longest in training. SimpleRNN is shown and not judged."}};
-  lesson.expected_seconds = 30;
+  lesson.expected_seconds = 6;
   lesson.run = run_memory;
   return lesson;
 }

@@ -128,8 +128,9 @@ void show(const Runs& runs, LessonResult* result) {
     chart.series.push_back(std::move(training));
     chart.series.push_back(std::move(validation));
   }
-  result->figures.push_back({std::move(chart), "Validation errors as lines, training errors dashed, both without "
-                                               "dropout; 1 is the variance of the temperatures."});
+  result->figures.push_back({std::move(chart),
+                             "Validation errors as lines, training errors dashed, both without "
+                             "dropout; 1 is the variance of the temperatures."});
 }
 
 void run_overfitting(LessonRun& run, LessonResult* result) {
@@ -167,10 +168,13 @@ Lesson overfitting_lesson() {
   lesson.name = "overfitting";
   lesson.title = "Overfitting, and dropout";
   lesson.setup =
-      "Tomorrow's minimum temperature in Melbourne from the last 30 days, learnt from 5 % of the training days "
+      "Tomorrow's minimum temperature in Melbourne from the last 30 days, learnt from 5 % of the training "
+      "days "
       "(drawn anew for each seed) and judged on all days of the validation part. An LSTM of 2 layers by 64 "
-      "units, 200 passes in batches of 32, Adam at 0.003, far more than the data bears. Dropout of 0.5 on what "
-      "the first layer hands to the second: a fresh mask each step, or one mask for the sequence, or that and "
+      "units, 200 passes in batches of 32, Adam at 0.003, far more than the data bears. Dropout of 0.5 on "
+      "what "
+      "the first layer hands to the second: a fresh mask each step, or one mask for the sequence, or that "
+      "and "
       "0.5 on the recurrent state (Gal and Ghahramani 2016). Gap: validation error less training error.";
   lesson.claims = {
       {"On little data a network without dropout overfits.",
@@ -180,7 +184,7 @@ Lesson overfitting_lesson() {
       {"One mask a sequence is better than a fresh one each step, and recurrent dropout adds to it.",
        "The mean gap is smaller with one mask a sequence than with a fresh one each step, and smaller again "
        "with recurrent dropout."}};
-  lesson.expected_seconds = 60;
+  lesson.expected_seconds = 55;
   lesson.run = run_overfitting;
   return lesson;
 }

@@ -65,15 +65,19 @@ Chart chart_of(const std::vector<std::int64_t>& sizes, const std::string& label,
   chart.x_label = label;
   chart.y_label = "microseconds a step";
   chart.log_y = true;
-  for (std::size_t i = 0; i < sizes.size(); ++i) chart.x_ticks.emplace_back(double(i), std::to_string(sizes[i]));
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    chart.x_ticks.emplace_back(double(i), std::to_string(sizes[i]));
   for (std::size_t d = 0; d < all.size(); ++d) {
     Series series{all[d].name, colors[d % std::size(colors)], Mark::kLinePoints, {}, all[d].*times};
     for (std::size_t i = 0; i < sizes.size(); ++i) series.x.push_back(double(i));
     chart.series.push_back(std::move(series));
   }
   // Through the CPU's last point: what exact proportion would be.
-  Series slope{power == 2 ? "in proportion to H squared" : "in proportion to N", palette::kMuted,
-               Mark::kDashedLine, chart.series[0].x, {}};
+  Series slope{power == 2 ? "in proportion to H squared" : "in proportion to N",
+               palette::kMuted,
+               Mark::kDashedLine,
+               chart.series[0].x,
+               {}};
   for (std::int64_t size : sizes) {
     const double share = double(size) / double(sizes.back());
     slope.y.push_back((all[0].*times).back() * std::pow(share, power));
@@ -83,15 +87,16 @@ Chart chart_of(const std::vector<std::int64_t>& sizes, const std::string& label,
 }
 
 void show(const std::vector<Measured>& all, LessonResult* result) {
+  result->figures.push_back({chart_of(kUnits, "units H, at N = 32", all, &Measured::against_h, 2),
+                             "An LSTM, I = H, 50 steps, forward and backward in f32. Both axes double or "
+                             "grow tenfold by equal lengths."});
   result->figures.push_back(
-      {chart_of(kUnits, "units H, at N = 32", all, &Measured::against_h, 2),
-       "An LSTM, I = H, 50 steps, forward and backward in f32. Both axes double or grow tenfold by equal lengths."});
-  result->figures.push_back({chart_of(kBatches, "sequences N, at H = 256", all, &Measured::against_n, 1),
-                             "The same against the batch: a line below the dashed one's slope is work saved."});
+      {chart_of(kBatches, "sequences N, at H = 256", all, &Measured::against_n, 1),
+       "The same against the batch: a line below the dashed one's slope is work saved."});
   result->table.header = {"Device", "H", "N", "Microseconds a step", "Microseconds a step and sequence"};
   const auto add = [&](const Measured& m, std::int64_t units, std::int64_t rows, double time) {
-    result->table.rows.push_back({m.name, std::to_string(units), std::to_string(rows), fixed(time, 1),
-                                  fixed(time / double(rows), 2)});
+    result->table.rows.push_back(
+        {m.name, std::to_string(units), std::to_string(rows), fixed(time, 1), fixed(time / double(rows), 2)});
   };
   for (const Measured& m : all) {
     for (std::size_t i = 0; i < kUnits.size(); ++i) add(m, kUnits[i], kBatchAgainstH, m.against_h[i]);
@@ -107,7 +112,8 @@ void run_time(LessonRun& run, LessonResult* result) {
       result->note = "CPU: " + info.name + ".";
     } else if (info.usable) {
       all.push_back({info.device, rondo::to_string(info.device), {}, {}});
-      missing += " " + all.back().name + ": " + info.name + ", by level one of the interface, so with the copies.";
+      missing +=
+          " " + all.back().name + ": " + info.name + ", by level one of the interface, so with the copies.";
     } else {
       missing += " " + rondo::to_string(info.device) + " is left out: " + info.reason + ".";
     }
@@ -116,7 +122,7 @@ void run_time(LessonRun& run, LessonResult* result) {
   result->note += missing;
   run.expect(double(all.size() * (kUnits.size() + kBatches.size())));
   for (Measured& m : all) {
-    if (!measure(&m, run.quick() ? 3 : 15, &run)) return;
+    if (!measure(&m, run.quick() ? 1 : 15, &run)) return;
   }
   show(all, result);
   const std::vector<double>&h = all[0].against_h, &n = all[0].against_n;
@@ -134,7 +140,8 @@ Lesson time_lesson() {
   lesson.name = "time";
   lesson.title = "Time";
   lesson.setup =
-      "An LSTM with as many inputs as units, 50 steps, a training pass (forward and backward, all gradients): "
+      "An LSTM with as many inputs as units, 50 steps, a training pass (forward and backward, all "
+      "gradients): "
       "against H at 32 sequences, against N at 256 units. The median of 15 passes after two to warm up, with "
       "all threads that the library takes by itself, and nothing else of this program running.";
   lesson.claims = {
