@@ -30,8 +30,8 @@ struct Chart {
   std::vector<Series> series;
   std::vector<std::pair<double, std::string>> x_ticks;  // empty: chosen by gnuplot
   bool log_y = false;
-  std::optional<double> low_y;  // where the axis begins; else chosen by gnuplot
-  int height = 340;             // in pixels, at a width of 860
+  std::optional<double> low_y, high_y;  // the ends of the axis; else chosen by gnuplot
+  int height = 340;                     // in pixels, at a width of 860
 };
 
 // Horizontal ranges around a value, one a row, on a common axis.

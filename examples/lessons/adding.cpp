@@ -155,10 +155,8 @@ void run_adding(LessonRun& run, LessonResult* result) {
   for (std::size_t c = 0; c < runs.size(); ++c) {
     std::vector<double> counts;
     for (const Trained& t : runs[c]) counts.push_back(t.updates.back());
-    std::string all;
-    for (double count : counts) all += (all.empty() ? "" : ", ") + fixed(count, 0);
     result->table.rows.push_back(
-        {cell_styles()[c].name, join(errors(runs[c])), all, join(arriving(runs[c]))});
+        {cell_styles()[c].name, join(errors(runs[c])), join(counts), join(arriving(runs[c]))});
   }
   const std::vector<double> simple = errors(runs[0]), lstm = errors(runs[1]), gru = errors(runs[2]);
   result->judge(0, lowest(simple) >= kStuck, run.quick(), "SimpleRNN, one a seed: " + join(simple) + ".");

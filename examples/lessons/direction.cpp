@@ -105,6 +105,7 @@ void show(const Runs& runs, LessonResult* result) {
   future.x_label = order.x_label = "updates";
   future.y_label = "mean squared error, mean of the seeds";
   future.log_y = true;
+  order.high_y = 1;
   order.y_label = "right answers, mean of the seeds";
   result->table.header = {"Network", "Task", "Score", "At the end, one a seed"};
   for (std::size_t c = 0; c < runs.size(); ++c) {

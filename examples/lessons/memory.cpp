@@ -118,6 +118,7 @@ void show(const std::vector<Accuracies>& all, LessonResult* result) {
   chart.x_label = "steps between the first symbol and the answer (20 at most in training)";
   chart.y_label = "right answers, mean of the seeds";
   chart.low_y = 0;
+  chart.high_y = 1;
   result->table.header = {"Network"};
   for (std::size_t l = 0; l < kLengths.size(); ++l) {
     chart.x_ticks.emplace_back(double(l), std::to_string(kLengths[l]));
@@ -143,8 +144,8 @@ void show(const std::vector<Accuracies>& all, LessonResult* result) {
   chart.series.push_back(std::move(chance));
   result->figures.push_back(
       {std::move(chart),
-       "Which of four symbols came first, asked at the end of sequences of each length. "
-       "500 new sequences a length; the axis doubles from tick to tick."});
+       "Which of four keys came first, asked at the end of sequences of each length. "
+       "500 new sequences a length; the axis doubles from tick to tick. Equal lines hide each other."});
 }
 
 void run_memory(LessonRun& run, LessonResult* result) {
