@@ -107,8 +107,8 @@ void show_errors(const Runs& runs, LessonResult* result) {
   chart.series.push_back(
       {"solved, 0.01", palette::kInk, Mark::kDashedLine, {0, longest}, {kSolved, kSolved}});
   result->figures.push_back({std::move(chart),
-                             "The adding problem over 100 steps, a line a seed. A training "
-                             "ends when its error is at most 0.01."});
+                             "The adding problem over 100 steps, a line a seed. A training ends when its "
+                             "error is at most 0.01."});
 }
 
 void show_gradients(const Runs& runs, LessonResult* result) {
@@ -128,8 +128,8 @@ void show_gradients(const Runs& runs, LessonResult* result) {
     chart.series.push_back(std::move(series));
   }
   result->figures.push_back({std::move(chart),
-                             "The gradient of the loss by the input at each step, before the "
-                             "first update: what a marked number long ago can change."});
+                             "The gradient of the loss by the input at each step, before the first update: "
+                             "what a marked number long ago can change."});
 }
 
 void run_adding(LessonRun& run, LessonResult* result) {
@@ -177,18 +177,17 @@ Lesson adding_lesson() {
   lesson.name = "adding";
   lesson.title = "The adding problem";
   lesson.setup =
-      "Hochreiter and Schmidhuber 1997: 100 steps of uniform numbers in [0, 1), one marked in each half; the "
-      "answer, after the last step, is the sum of the two. Answering 1 always loses 0.167, the variance of "
-      "the answer. 64 units, everything drawn uniformly from +-1/8, an LSTM's forget gates opened by a bias "
-      "of 1; at most 3000 updates of 64 new sequences, Adam at 0.002, gradient norm at most 1.";
+      "Hochreiter and Schmidhuber 1997: 100 steps of uniform numbers in [0, 1), one marked in each half; "
+      "the answer, after the last step, is the sum of the two. Answering 1 always loses 0.167, the variance "
+      "of the answer. 64 units, everything drawn uniformly from +-1/8, an LSTM's forget gates opened by a "
+      "bias of 1; at most 3000 updates of 64 new sequences, Adam at 0.002, gradient norm at most 1.";
   lesson.claims = {
       {"A SimpleRNN does not learn the adding problem over 100 steps.",
        "With every seed its squared error after the last update is at least 0.15."},
       {"LSTM and GRU learn it.", "With every seed each reaches a squared error of at most 0.01."},
       {"The gradient vanishes on its way back through a SimpleRNN, and far less through LSTM and GRU.",
        "At the start of training |dL/dx| at step 1 over that at step 100 is, with every seed, at most 1e-6 "
-       "for "
-       "SimpleRNN, and at least 100 times SimpleRNN's largest for LSTM and for GRU."}};
+       "for SimpleRNN, and at least 100 times SimpleRNN's largest for LSTM and for GRU."}};
   lesson.expected_seconds = 90;
   lesson.run = run_adding;
   return lesson;

@@ -159,14 +159,14 @@ Lesson capacity_lesson() {
   lesson.name = "capacity";
   lesson.title = "Capacity";
   lesson.setup =
-      "An artificial language of eight letters: each of the 512 triples of letters has a favourite next one, "
-      "which follows in 80 % of the cases. The network predicts the next letter at every step. GRUs of 1, 2 "
-      "and 3 layers by 64, 128 and 256 units, 200 updates each of 32 sequences of 32 letters, Adam at 0.003 "
-      "falling to zero. Every letter is new, so nothing can be learnt by heart but the language.";
+      "An artificial language of eight letters: each of the 512 triples of letters has a favourite next "
+      "one, which follows in 80 % of the cases. The network predicts the next letter at every step. GRUs of "
+      "1, 2 and 3 layers by 64, 128 and 256 units, 200 updates each of 32 sequences of 32 letters, Adam at "
+      "0.003 falling to zero. Every letter is new, so nothing can be learnt by heart but the language.";
   lesson.claims = {
       {"More units lower the error.",
-       "With 1, with 2 and with 3 layers the loss above the entropy, mean of the seeds, falls from 64 to 128 "
-       "and from 128 to 256 units."},
+       "With 1, with 2 and with 3 layers the loss above the entropy, mean of the seeds, falls from 64 to "
+       "128 and from 128 to 256 units."},
       {"More layers lower the error.",
        "With 64, with 128 and with 256 units it falls from 1 to 2 and from 2 to 3 layers."}};
   lesson.expected_seconds = 110;

@@ -1,5 +1,6 @@
 // Lesson: reading in both directions, and reading in reverse.
 #include <algorithm>
+#include <cmath>
 
 #include "lesson.h"
 #include "sequence_model.h"
@@ -128,8 +129,8 @@ void show(const Runs& runs, LessonResult* result) {
                            ends,
                            {unseen_variance(), unseen_variance()}});
   result->figures.push_back({std::move(future),
-                             "The centred mean, on 1000 new sequences. The dashed line is "
-                             "what no network that reads forward can be below."});
+                             "The centred mean, on 1000 new sequences. The dashed line is what no network "
+                             "that reads forward can be below."});
   result->figures.push_back({std::move(order), "The majority, on 1000 new sequences."});
 }
 
@@ -166,15 +167,13 @@ Lesson direction_lesson() {
   lesson.title = "Both directions, and reverse";
   lesson.setup =
       "Two tasks on 31 steps. Centred mean: uniform inputs; at each step the sum of the seven inputs around "
-      "it, "
-      "divided by seven, three of which are still to come. Majority: after the whole sequence, which of two "
-      "symbols came more often; their order says nothing. GRUs of 32 units (bidirectional: 16 a direction, "
-      "equal outputs), 1500 updates of 64 sequences, Adam at 0.005 falling to zero.";
+      "it, divided by seven, three of which are still to come. Majority: after the whole sequence, which "
+      "of two symbols came more often; their order says nothing. GRUs of 32 units (bidirectional: 16 a "
+      "direction, equal outputs), 1500 updates of 64 sequences, Adam at 0.005 falling to zero.";
   lesson.claims = {
       {"Where the answer needs the future, a bidirectional network has it and a forward one does not.",
        "With every seed the forward network's error on the centred mean is at least 0.9 times the variance "
-       "of "
-       "the inputs still to come, and the bidirectional one's at most 0.1 times."},
+       "of the inputs still to come, and the bidirectional one's at most 0.1 times."},
       {"Where order does not matter, reading in reverse does as well.",
        "On the majority both are right in at least 90 % on average over the seeds, and differ by at most 2 "
        "percentage points."}};

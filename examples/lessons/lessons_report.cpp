@@ -55,9 +55,9 @@ void add_summary(const LessonsReport& report, Page* page) {
                {"Time", fixed(report.seconds, 0) + " s"}});
   page->table(table);
   page->paragraph(
-      "Each criterion is written in the program and was printed before its lesson ran; the verdict "
-      "follows from the numbers below it. It says what these networks, settings and seeds did, not "
-      "what others would do.");
+      "Each criterion is written in the program and was printed before its lesson ran; the verdict follows "
+      "from the numbers below it. It says what these networks, settings and seeds did, not what others "
+      "would do.");
 }
 
 void add_lesson(const Lesson& lesson, const LessonResult& result, Page* page) {

@@ -144,8 +144,8 @@ void show(const std::vector<Accuracies>& all, LessonResult* result) {
   chart.series.push_back(std::move(chance));
   result->figures.push_back(
       {std::move(chart),
-       "Which of four keys came first, asked at the end of sequences of each length. "
-       "500 new sequences a length; the axis doubles from tick to tick. Equal lines hide each other."});
+       "Which of four keys came first, asked at the end of sequences of each length. 500 new sequences a "
+       "length; the axis doubles from tick to tick. Equal lines hide each other."});
 }
 
 void run_memory(LessonRun& run, LessonResult* result) {
@@ -197,19 +197,16 @@ Lesson memory_lesson() {
   lesson.setup =
       "A sequence begins with one of four keys; symbols that say nothing follow; which key was it? Training "
       "has 2 to 20 steps. The feed-forward net (64 tanh units) reads the last 20 steps, flattened, with "
-      "zeros "
-      "before a shorter sequence: in a longer one it slides along and answers from what its window then "
-      "holds. The recurrent networks (32 units, so fewer numbers of state than the window has) read step by "
-      "step. 1500 updates of 64 sequences, Adam at 0.003 falling to zero.";
+      "zeros before a shorter sequence: in a longer one it slides along and answers from what its window "
+      "then holds. The recurrent networks (32 units, so fewer numbers of state than the window has) read "
+      "step by step. 1500 updates of 64 sequences, Adam at 0.003 falling to zero.";
   lesson.claims = {
       {"A feed-forward net on a window has no memory: what has left the window is lost.",
        "On average over the seeds the window net is right in at least 95 % of the sequences of 20 steps, "
-       "which "
-       "it was trained for, and in at most 35 % of those of 80 (chance: 25 %)."},
+       "which it was trained for, and in at most 35 % of those of 80 (chance: 25 %)."},
       {"A recurrent network remembers, also over sequences longer than any that it was trained on.",
        "LSTM and GRU, each with every seed, are right in at least 95 % of the sequences of 80 steps, four "
-       "times "
-       "the longest in training. SimpleRNN is shown and not judged."}};
+       "times the longest in training. SimpleRNN is shown and not judged."}};
   lesson.expected_seconds = 6;
   lesson.run = run_memory;
   return lesson;

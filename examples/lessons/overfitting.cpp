@@ -129,8 +129,8 @@ void show(const Runs& runs, LessonResult* result) {
     chart.series.push_back(std::move(validation));
   }
   result->figures.push_back({std::move(chart),
-                             "Validation errors as lines, training errors dashed, both without "
-                             "dropout; 1 is the variance of the temperatures."});
+                             "Validation errors as lines, training errors dashed, both without dropout; 1 "
+                             "is the variance of the temperatures."});
 }
 
 void run_overfitting(LessonRun& run, LessonResult* result) {
@@ -169,13 +169,11 @@ Lesson overfitting_lesson() {
   lesson.title = "Overfitting, and dropout";
   lesson.setup =
       "Tomorrow's minimum temperature in Melbourne from the last 30 days, learnt from 5 % of the training "
-      "days "
-      "(drawn anew for each seed) and judged on all days of the validation part. An LSTM of 2 layers by 64 "
-      "units, 200 passes in batches of 32, Adam at 0.003, far more than the data bears. Dropout of 0.5 on "
-      "what "
-      "the first layer hands to the second: a fresh mask each step, or one mask for the sequence, or that "
-      "and "
-      "0.5 on the recurrent state (Gal and Ghahramani 2016). Gap: validation error less training error.";
+      "days (drawn anew for each seed) and judged on all days of the validation part. An LSTM of 2 layers "
+      "by 64 units, 200 passes in batches of 32, Adam at 0.003, far more than the data bears. Dropout of "
+      "0.5 on what the first layer hands to the second: a fresh mask each step, or one mask for the "
+      "sequence, or that and 0.5 on the recurrent state (Gal and Ghahramani 2016). Gap: validation error "
+      "less training error.";
   lesson.claims = {
       {"On little data a network without dropout overfits.",
        "With every seed its validation error at the end is at least twice its training error."},
