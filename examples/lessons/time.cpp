@@ -110,11 +110,12 @@ Chart chart_of(const std::vector<std::int64_t>& sizes, const std::string& label,
 
 void show(const std::vector<Measured>& all, LessonResult* result) {
   result->figures.push_back({chart_of(kUnits, "units H, at N = 32", all, &Measured::against_h, 2),
-                             "An LSTM, I = H, 50 steps, forward and backward in f32. Both axes double or "
-                             "grow tenfold by equal lengths."});
+                             "An LSTM, I = H, 50 steps, forward and backward in f32. The axis of H doubles "
+                             "from tick to tick, that of "
+                             "the time grows tenfold."});
   result->figures.push_back(
       {chart_of(kBatches, "sequences N, at H = 256", all, &Measured::against_n, 1),
-       "The same against the batch: a line below the dashed one's slope is work saved."});
+       "The same against the batch. Where the line is flatter than the dashed one, a batch saves work."});
   result->table.header = {"Device", "H", "N", "Microseconds a step", "Microseconds a step and sequence"};
   const auto add = [&](const Measured& m, std::int64_t units, std::int64_t rows, double time) {
     result->table.rows.push_back(
