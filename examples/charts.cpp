@@ -82,7 +82,9 @@ std::string line_script(const Chart& chart) {
   s.precision(9);
   s << preamble(chart.height) << "set xlabel " << quoted(chart.x_label) << "\nset ylabel "
     << quoted(chart.y_label) << "\n";
-  if (chart.log_y) s << "set logscale y\n";
+  if (chart.log_y) s << "set logscale y\nset format y '%g'\n";
+  if (chart.low_y) s << "set yrange [" << *chart.low_y << ":]\n";
+  if (chart.high_y) s << "set yrange [:" << *chart.high_y << "]\n";
   if (!chart.x_ticks.empty()) {
     s << "set xtics (";
     for (std::size_t i = 0; i < chart.x_ticks.size(); ++i) {
@@ -90,7 +92,10 @@ std::string line_script(const Chart& chart) {
     }
     s << ")\n";
   }
-  s << "set autoscale xfix\nset offsets graph 0, graph 0.02, graph 0.04, graph 0.04\n";
+  // No room above and below on a logarithmic axis, which ends at whole powers anyway.
+  s << "set autoscale xfix\nset offsets graph 0, graph 0.02, graph "
+    << (chart.log_y || chart.high_y ? "0" : "0.04") << ", graph "
+    << (chart.log_y || chart.low_y ? "0" : "0.04") << "\n";
   for (std::size_t i = 0; i < chart.series.size(); ++i) {
     s << "$d" << i << " << EOD\n";
     const Series& series = chart.series[i];

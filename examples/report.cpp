@@ -24,7 +24,7 @@ header p{margin:0;color:var(--muted);font-size:17px}
 h2{font-size:20px;margin:36px 0 10px;letter-spacing:-.01em}
 p{margin:0 0 14px;max-width:46em}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:0 0 8px}
-.facts div,figure,.sample,.scroll,.words{
+.facts div,figure,.sample,.scroll,.words,.verdict{
 background:var(--card);border:1px solid var(--line);border-radius:10px}
 .facts div{padding:14px 16px}
 .facts dt{color:var(--muted);font-size:13px}
@@ -44,6 +44,11 @@ tr.best td{background:#eef4ff;font-weight:600}
 .sample pre{margin:0;white-space:pre-wrap;font:14px/1.5 ui-monospace,"DejaVu Sans Mono",monospace}
 .words{display:flex;flex-wrap:wrap;gap:8px;padding:16px;margin:0 0 16px}
 .words span{background:var(--ground);border-radius:6px;padding:3px 10px}
+.verdict{margin:0 0 12px;padding:14px 16px}
+.verdict b{display:block;margin-bottom:4px}
+.verdict span{float:right;margin:0 0 4px 12px;padding:2px 10px;border-radius:6px;color:#fff;
+font-size:13px;font-weight:600}
+.verdict p{margin:0 0 4px;color:var(--muted);font-size:14px;max-width:none}
 footer{color:var(--muted);font-size:13px;margin-top:40px}
 @media print{body{background:#fff}}
 )";
@@ -115,6 +120,14 @@ void Page::table(const Table& table) {
 void Page::sample(const std::string& label, const std::string& text) {
   body_ +=
       "<div class=\"sample\"><b>" + escape_html(label) + "</b><pre>" + escape_html(text) + "</pre></div>\n";
+}
+
+void Page::verdict(const std::string& label, const std::string& color, const std::string& claim,
+                   const std::vector<std::string>& lines) {
+  body_ += "<div class=\"verdict\"><span style=\"background:" + color + "\">" + escape_html(label) +
+           "</span><b>" + escape_html(claim) + "</b>";
+  for (const std::string& line : lines) body_ += "<p>" + escape_html(line) + "</p>";
+  body_ += "</div>\n";
 }
 
 void Page::words(const std::vector<std::string>& words) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -29,7 +30,8 @@ struct Chart {
   std::vector<Series> series;
   std::vector<std::pair<double, std::string>> x_ticks;  // empty: chosen by gnuplot
   bool log_y = false;
-  int height = 340;  // in pixels, at a width of 860
+  std::optional<double> low_y, high_y;  // the ends of the axis; else chosen by gnuplot
+  int height = 340;                     // in pixels, at a width of 860
 };
 
 // Horizontal ranges around a value, one a row, on a common axis.
@@ -73,7 +75,10 @@ class Page {
   void chart(const Chart& chart, const std::string& caption);
   void chart(const RangeChart& chart, const std::string& caption);
   void sample(const std::string& label, const std::string& text);  // in monospace, lines kept
-  void words(const std::vector<std::string>& words);               // as a cloud of labels
+  // A claim with a coloured label, and lines below it.
+  void verdict(const std::string& label, const std::string& color, const std::string& claim,
+               const std::vector<std::string>& lines);
+  void words(const std::vector<std::string>& words);  // as a cloud of labels
   std::string html() const;
 
  private:
