@@ -61,8 +61,15 @@ class CudnnLayers final : public Glue<T, Runtime> {
     std::unique_ptr<CudnnRnn> rnn;
     std::size_t map = 0;  // among maps_
   };
+  // A pass that cuDNN refused by the chosen algorithm, though it had taken its sizes.
+  struct Refused {
+    std::int64_t t, n;
+    bool training;
+    bool operator==(const Refused&) const = default;
+  };
   struct Call {
     Engine chosen, standard, ragged;  // without `rnn` where the others do
+    std::vector<Refused> refused;     // its own: a layer may be refused where the one below has run
   };
   struct Memory {
     T *h0, *c0, *h_n, *c_n;      // [S, n, H]: states that do not lie as cuDNN wants them
@@ -141,9 +148,10 @@ class CudnnLayers final : public Glue<T, Runtime> {
     return {t, n, n, 1, nullptr};
   }
 
-  const Call& call_of(const LayerCall& call) const {
-    return calls_[static_cast<std::size_t>(call.id.layer / layers_a_call())];
+  std::size_t index_of(const LayerCall& call) const {
+    return static_cast<std::size_t>(call.id.layer / layers_a_call());
   }
+  const Call& call_of(const LayerCall& call) const { return calls_[index_of(call)]; }
   void run_forward(const LayerForward& call, const Engine& engine);
   // Which engine runs a pass: the same for its forward and its backward.
   const Engine& engine_of(const LayerCall& call) const {
@@ -153,7 +161,7 @@ class CudnnLayers final : public Glue<T, Runtime> {
     if (c.standard.rnn == nullptr) return c.chosen;
     if (!suits(c.chosen.network, device_, trains, call.sequence.n)) return c.standard;
     const Refused rows{call.sequence.t, call.sequence.n, trains};
-    if (std::find(refused_.begin(), refused_.end(), rows) != refused_.end()) return c.standard;
+    if (std::find(c.refused.begin(), c.refused.end(), rows) != c.refused.end()) return c.standard;
     try {
       const CudnnSizes sizes = c.chosen.rnn->sizes(call.sequence, trains);
       const bool fits = sizes.workspace <= room_.workspace && sizes.reserve <= room_.reserve;
@@ -229,13 +237,6 @@ class CudnnLayers final : public Glue<T, Runtime> {
             .room = room_};
   }
 
-  // A pass that cuDNN refused by the chosen algorithm, though it had taken its sizes.
-  struct Refused {
-    std::int64_t t, n;
-    bool training;
-    bool operator==(const Refused&) const = default;
-  };
-
   RnnConfig config_;
   Phase phase_;
   std::int64_t max_t_, max_n_;
@@ -245,7 +246,6 @@ class CudnnLayers final : public Glue<T, Runtime> {
   std::size_t dweights_bytes_ = 0;
   std::vector<WeightMap> maps_;
   std::vector<Call> calls_;
-  std::vector<Refused> refused_;
 };
 
 template <class T, class Runtime>
@@ -258,7 +258,7 @@ void CudnnLayers<T, Runtime>::forward(const LayerForward& call) {
     if (&engine != &call_of(call).chosen || call_of(call).standard.rnn == nullptr) {
       throw DeviceError(refusal.what());
     }
-    refused_.push_back({call.sequence.t, call.sequence.n, call.saved != nullptr});
+    calls_[index_of(call)].refused.push_back({call.sequence.t, call.sequence.n, call.saved != nullptr});
     forward(call);
   }
 }

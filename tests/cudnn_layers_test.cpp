@@ -280,6 +280,30 @@ TEST_F(CudnnTest, ARefusalOfOneSizeTakesTheStandardAlgorithm) {
   }
 }
 
+// Layer by layer, the one above may be refused when the one below has run: that one's backward goes on as it
+// began.
+TEST_F(CudnnTest, ARefusedLayerLeavesTheOneBelowAsItRan) {
+  RnnConfig config = lstm(32, 160, 2);
+  config.layer_dropout = 0.4;
+  gpu().device.cudnn.forward = nullptr;
+  Rnn rnn(config, kFakeGpu);
+  const Tensor x = random_tensor(config.dtype, {6, 16, 32}, 60),
+               dy = random_tensor(config.dtype, {6, 16, 160}, 61);
+  Tape first;
+  rnn.forward(x, {.tape = &first});  // makes the plan
+  gpu().device.cudnn.forward = [](const cuda::CudnnNetwork& n) {
+    const bool refused = n.algorithm == CudnnAlgorithm::kPersistStatic && n.input_size == 160;
+    return refused ? std::string("not this layer") : std::string();
+  };
+  Tape tape;
+  gpu().device.cudnn.passes.clear();
+  const ForwardResult out = rnn.forward(x, {.tape = &tape});
+  rnn.backward(tape, {.dy = dy});
+  EXPECT_EQ(gpu().device.cudnn.passes,
+            (Passes{"forward persist-static", "forward persist-static", "forward standard",
+                    "backward standard", "backward persist-static"}));
+}
+
 TEST_F(CudnnTest, GradientsAccumulate) {
   for (const NetworkKind& kind : cudnn_kinds()) check_gradients_accumulate(kind, kFakeGpu);
 }
