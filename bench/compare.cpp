@@ -48,20 +48,6 @@ struct Row {
   }
 };
 
-ShapeOptions shape_options(const NamedShape& shape, const CompareOptions& options) {
-  ShapeOptions one;
-  one.cell = shape.cell;
-  one.phase = shape.phase;
-  one.t = shape.t;
-  one.n = shape.n;
-  one.i = shape.i;
-  one.h = shape.h;
-  one.layers = shape.layers;
-  one.bidirectional = shape.bidirectional;
-  one.dtype = options.dtype;
-  return one;
-}
-
 Row measure_row(const ShapeOptions& shape, const Gpu& gpu) {
   Row row;
   RnnWorkload cpu(shape, rondo::Device{}), own(shape, std::nullopt);
@@ -155,6 +141,8 @@ void compare(const CompareOptions& options) {
   all["no_gpu"] = gpu.info ? Json() : Json(gpu.reason);
   all["shapes"] = Json::array();
 
+  ShapeOptions common;
+  common.dtype = options.dtype;
   std::vector<NamedShape> shapes;
   for (const NamedShape& shape : kCompareShapes) {
     if (options.shapes.empty() || options.shapes.contains(shape.name)) shapes.push_back(shape);
@@ -165,7 +153,7 @@ void compare(const CompareOptions& options) {
               "T", "N", "I", "H", "L", "CPU us", "GPU us", "CPU/GPU", "auto us", "auto", "the faster?");
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     std::fprintf(stderr, "[%zu/%zu] %s\n", i + 1, shapes.size(), shapes[i].name);
-    const Row row = measure_row(shape_options(shapes[i], options), gpu);
+    const Row row = measure_row(with_shape(common, shapes[i]), gpu);
     print_row(shapes[i], row);
     if (!row.no_gpu.empty()) std::printf("  no GPU time: %s\n", row.no_gpu.c_str());
     all["shapes"].push_back(json_of(shapes[i], row));

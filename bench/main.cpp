@@ -70,21 +70,15 @@ int run_rows(const std::string& file) {
   return 0;
 }
 
-void register_shape(const bench::NamedShape& shape, bench::ShapeOptions options) {
-  options.phase = shape.phase;
-  options.t = shape.t;
-  options.n = shape.n;
-  options.i = shape.i;
-  options.h = shape.h;
-  options.layers = shape.layers;
-  options.bidirectional = shape.bidirectional;
+void register_shape(const bench::NamedShape& shape, const bench::ShapeOptions& common) {
+  const bench::ShapeOptions options = bench::with_shape(common, shape);
   const std::string name = std::string(shape.name) + "/" + options.cell + "/" + options.dtype;
   benchmark::RegisterBenchmark(name.c_str(), [options](benchmark::State& state) {
     const std::unique_ptr<bench::Workload> workload =
         bench::make_workload(options, bench::resolve_device(options));
     workload->run();
     workload->finish();
-      // A repetition is so many runs and one wait for the device.
+    // A repetition is so many runs and one wait for the device.
     std::int64_t runs = 0;
     for (auto _ : state) {
       workload->run();

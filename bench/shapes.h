@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "bench/shape_options.h"
+
 namespace bench {
 
 struct NamedShape {
@@ -14,6 +16,19 @@ struct NamedShape {
   const char* reason;
   const char* cell = nullptr;  // the one that it is run with; null: every cell
 };
+
+// The options with the sizes of a shape, and with its cell where it has one.
+inline ShapeOptions with_shape(ShapeOptions options, const NamedShape& shape) {
+  if (shape.cell != nullptr) options.cell = shape.cell;
+  options.phase = shape.phase;
+  options.t = shape.t;
+  options.n = shape.n;
+  options.i = shape.i;
+  options.h = shape.h;
+  options.layers = shape.layers;
+  options.bidirectional = shape.bidirectional;
+  return options;
+}
 
 // Within a set, sizes run from one that fits the first-level cache
 // to one whose recurrent weights fit no private cache.

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <thread>
 
+#include "device_error.h"
 #include "random_fill.h"
 #include "rondo/rondo.h"
 
@@ -328,17 +329,6 @@ TEST_F(CudaGraphs, ReplayGivesTheBitsOfTheCall) {
   graph.replay();
   plain.train();
   EXPECT_EQ(network.results(), plain.results());
-}
-
-template <class Call>
-std::string device_error(const Call& call) {
-  try {
-    call();
-  } catch (const DeviceError& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no DeviceError";
-  return "";
 }
 
 TEST_F(CudaGraphs, WhatCannotBeCapturedIsRefused) {

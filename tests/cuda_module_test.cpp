@@ -10,11 +10,14 @@
 #include <iterator>
 
 #include "core/backend.h"
+#include "device_error.h"
 #include "readme_options.h"
 #include "rondo/rondo.h"
 
 namespace rondo {
 namespace {
+
+using testing::device_error;
 
 Backend* open_backend() {
   void* module = dlopen(RONDO_CUDA_MODULE, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
@@ -31,18 +34,6 @@ Backend& backend() {
   return *opened;
 }
 DeviceInfo first_device() { return backend().devices().at(0); }
-
-// What the call throws; the type is the library's, though the module threw it.
-template <class Call>
-std::string device_error(const Call& call) {
-  try {
-    call();
-  } catch (const DeviceError& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no DeviceError";
-  return "";
-}
 
 TEST(CudaModule, SaysWhatIsMissing) {
   for (const DeviceInfo& info : backend().devices()) {
