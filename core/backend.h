@@ -19,6 +19,10 @@ struct Request {
   bool data_on_host = true;         // x and y have to be brought to a device that is not the host
   bool parameters_on_host = false;  // in training: an optimizer there reads gradients and writes parameters
   void* stream = nullptr;           // PlanOptions::stream
+  bool resets = false;              // PlanOptions::resets
+
+  // The rows that one layer may see at once: resets cut those of a batch.
+  std::int64_t max_rows() const { return resets ? max_t * max_n : max_n; }
 };
 
 // Parameters in a backend's own order, immutable.

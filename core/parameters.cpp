@@ -6,6 +6,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "core/layer_parameters.h"
 #include "core/philox.h"
 #include "core/validate.h"
 
@@ -56,7 +57,11 @@ std::vector<double> draw(const RnnConfig& c, const ParameterInfo& parameter, Ini
   const Shape& shape = parameter.shape;
   std::vector<double> values(static_cast<std::size_t>(shape.count()));
   const bool keras = how == Initializer::kKeras;
-  if (keras && parameter.name.starts_with("weight_hh")) {
+  if (parameter.name.starts_with("norm")) {
+    std::fill(values.begin(), values.end(), parameter.name.starts_with("norm_c_bias") ? 0 : 1);
+  } else if (keras && parameter.name.starts_with("weight_ch")) {
+    // Zeros.
+  } else if (keras && parameter.name.starts_with("weight_hh")) {
     fill_orthogonal(values, shape[0], shape[1], random);
   } else if (keras && parameter.name.starts_with("bias")) {
     const bool forgets = c.cell == Cell::kLstm && parameter.name.starts_with("bias_ih");
@@ -79,20 +84,28 @@ void store(const std::vector<double>& values, TensorView parameters, std::int64_
 
 std::vector<ParameterInfo> parameter_layout(const RnnConfig& c) {
   validate_config(c);
-  const std::int64_t gh = num_gates(c.cell) * c.hidden_size;
+  const std::int64_t h = c.hidden_size, gh = num_gates(c.cell) * h, s = state_size(c);
+  const bool norm_c = c.layer_norm && c.cell == Cell::kLstm;
   std::vector<ParameterInfo> layout;
-  std::int64_t offset = 0;
-  const auto add = [&](const std::string& name, const Shape& shape) {
-    layout.push_back({name, shape, offset});
-    offset += shape.count();
-  };
+  std::int64_t end = 0;
   for (std::int64_t l = 0; l < c.num_layers; ++l) {
     for (int d = 0; d < num_directions(c); ++d) {
       const std::string suffix = "_l" + std::to_string(l) + (d == 1 ? "_reverse" : "");
-      add("weight_ih" + suffix, {gh, layer_input_size(c, l)});
-      add("weight_hh" + suffix, {gh, c.hidden_size});
-      if (c.bias != Bias::kNone) add("bias_ih" + suffix, {gh});
-      if (c.bias == Bias::kDouble) add("bias_hh" + suffix, {gh});
+      const LayerParameters at = layer_parameters(c, l, end);
+      const auto add = [&](bool there, const char* name, const Shape& shape, std::int64_t offset) {
+        if (there) layout.push_back({name + suffix, shape, offset});
+      };
+      add(true, "weight_ih", {gh, at.in}, at.weight_ih);
+      add(true, "weight_hh", {gh, s}, at.weight_hh);
+      add(c.bias != Bias::kNone, "bias_ih", {gh}, at.bias_ih);
+      add(c.bias == Bias::kDouble, "bias_hh", {gh}, at.bias_hh);
+      add(c.peephole, "weight_ch", {3 * h}, at.weight_ch);
+      add(c.layer_norm, "norm_ih", {gh}, at.norm_ih);
+      add(c.layer_norm, "norm_hh", {gh}, at.norm_hh);
+      add(norm_c, "norm_c", {h}, at.norm_c);
+      add(norm_c, "norm_c_bias", {h}, at.norm_c_bias);
+      add(c.projection_size > 0, "weight_hr", {c.projection_size, h}, at.weight_hr);
+      end = at.end;
     }
   }
   return layout;
@@ -100,9 +113,9 @@ std::vector<ParameterInfo> parameter_layout(const RnnConfig& c) {
 
 std::int64_t parameter_count(const RnnConfig& c) {
   validate_config(c);
-  const std::int64_t inner = c.hidden_size + static_cast<std::int64_t>(c.bias);  // kNone, kSingle, kDouble
-  const std::int64_t inputs = c.input_size + (c.num_layers - 1) * layer_input_size(c, 1);
-  return num_directions(c) * num_gates(c.cell) * c.hidden_size * (inputs + c.num_layers * inner);
+  // All layers above the first are alike.
+  const std::int64_t first = layer_parameters(c, 0, 0).end, other = layer_parameters(c, 1, 0).end;
+  return num_directions(c) * (first + (c.num_layers - 1) * other);
 }
 
 void initialize(const RnnConfig& config, Initializer how, std::uint64_t seed, TensorView parameters) {

@@ -47,6 +47,10 @@ struct Rnn::Impl {
   DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
   enum class Newer { kHost, kHome, kZeros } newer = Newer::kZeros;  // of the gradients
   std::int64_t fetches = 0, sends = 0;  // of gradients, of parameters, where home is not the host
+  // Steps of some rows of a state: these rows' h and c, one beside the other, and which step saw each row last.
+  Tensor chosen[2];
+  std::vector<std::uint64_t> seen;
+  std::uint64_t steps = 0;
 
   Impl(const RnnConfig& c, DeviceChoice asked)
       : config(c), forced(asked ? asked : device_from_environment()), home(forced.value_or(Device())) {
@@ -59,9 +63,9 @@ struct Rnn::Impl {
     return time_major() ? Shape{t, n, width} : Shape{n, t, width};
   }
   void make_states(std::int64_t n, Tensor& h, Tensor& c) const {
-    const Shape shape{config.num_layers * num_directions(config), n, config.hidden_size};
-    h = Tensor(config.dtype, shape);
-    if (lstm()) c = Tensor(config.dtype, shape);
+    const std::int64_t count = config.num_layers * num_directions(config);
+    h = Tensor(config.dtype, {count, n, state_size(config)});
+    if (lstm()) c = Tensor(config.dtype, {count, n, config.hidden_size});
   }
   TensorView named(Tensor& all, const std::string& name) const {
     const ParameterInfo& info = find_parameter(layout, name);
@@ -71,15 +75,15 @@ struct Rnn::Impl {
 
   // Chooses the home device when it is the first. Where nobody asked for a device, one that fails has the CPU
   // step in, as long as nothing lies there yet.
-  Plan make_plan(Phase phase, std::int64_t t, std::int64_t n) {
+  Plan make_plan(Phase phase, std::int64_t t, std::int64_t n, bool resets) {
     const auto made = [&] {
-      Plan plan(config, {phase, t, n, home});
+      Plan plan(config, {.phase = phase, .max_t = t, .max_n = n, .device = home, .resets = resets});
       workspace.reserve(home, plan.workspace_bytes());
       return plan;
     };
     if (!reason.empty()) return made();
     const Request request{
-        .config = config, .phase = phase, .max_t = t, .max_n = n, .parameters_on_host = true};
+        .config = config, .phase = phase, .max_t = t, .max_n = n, .parameters_on_host = true, .resets = resets};
     const Choice choice = plan_device(request, forced);
     home = choice.device;
     std::optional<Plan> plan;
@@ -106,7 +110,7 @@ struct Rnn::Impl {
   // What the first passes take beside the plan: where there is no room for that, it shows now, while another
   // device can step in.
   void expect_room(const Plan& plan) const {
-    const auto& [phase, t, n, device, stream] = plan.options();
+    const auto& [phase, t, n, device, stream, resets] = plan.options();
     const bool training = phase == Phase::kTraining;
     const std::int64_t states = config.num_layers * num_directions(config) * n * config.hidden_size;
     const std::int64_t outputs = (config.merge == Merge::kNone ? 2 : 1) * output_size(config);
@@ -117,16 +121,17 @@ struct Rnn::Impl {
                             (training ? plan.tape_bytes() : 0));
   }
   // A plan that holds t and n. When there are too many, the least recently used go that no tape waits for.
-  Plan& plan_for(Phase phase, std::int64_t t, std::int64_t n) {
+  Plan& plan_for(Phase phase, std::int64_t t, std::int64_t n, bool resets = false) {
     const auto fits = [&](const Plan& p) {
       const PlanOptions& o = p.options();
-      return (o.phase == phase || o.phase == Phase::kTraining) && o.max_t >= t && o.max_n >= n;
+      return (o.phase == phase || o.phase == Phase::kTraining) && o.max_t >= t && o.max_n >= n &&
+             (o.resets || !resets);
     };
     if (const auto at = std::find_if(plans.rbegin(), plans.rend(), fits); at != plans.rend()) {
       std::rotate(at.base() - 1, at.base(), plans.end());
       return plans.back();
     }
-    Plan plan = make_plan(phase, t, n);
+    Plan plan = make_plan(phase, t, n, resets);
     while (plans.size() >= kMostPlans) {
       const auto idle = std::find_if_not(plans.begin(), plans.end(), std::mem_fn(&Plan::awaits_backward));
       if (idle == plans.end()) break;
@@ -142,6 +147,53 @@ struct Rnn::Impl {
     const TensorView there = send(parameters, parameters_sent);
     ++sends;
     return w = plan.pack(there);
+  }
+  // One step of the states h and c, in place.
+  ConstTensorView step(ConstTensorView x_t, TensorView h, TensorView c) {
+    const std::int64_t n = x_t.shape[0];
+    Plan& plan = plan_for(Phase::kInference, 1, n);
+    ForwardArgs args;
+    args.x = {x_t.data, x_t.dtype, sequence(1, n, config.input_size)};
+    args.h0 = args.h_n = h;
+    args.c0 = args.c_n = c;
+    args.workspace = workspace.span();
+    Transfers moved(home, room);
+    for (ConstTensorView* view : {&args.x, &args.h0, &args.c0}) moved.in(*view);
+    for (TensorView* view : {&args.h_n, &args.c_n}) moved.out(*view);
+    moved.send();
+    plan.forward(packed(plan), args);
+    moved.fetch();
+    const std::int64_t width = state_size(config);
+    const std::int64_t last = (config.num_layers - 1) * n * width * element_bytes(config.dtype);
+    return {static_cast<const std::byte*>(h.data) + last, config.dtype, Shape{n, width}};
+  }
+
+  // Memory for any choice of rows of a state with n of them.
+  void reserve_chosen(std::int64_t n) {
+    if (std::ssize(seen) >= n) return;
+    make_states(n, chosen[0], chosen[1]);
+    seen.resize(static_cast<std::size_t>(n));
+  }
+  static TensorView first_rows(Tensor& states, std::int64_t n) {
+    const Shape& shape = states.shape();
+    return {states.view().data, states.dtype(), Shape{shape[0], n, shape[2]}};
+  }
+  void expect_once(ConstTensorView rows) {
+    ++steps;
+    for (std::int64_t i = 0; i < rows.shape[0]; ++i) {
+      const std::int64_t row = index_at(rows, i);
+      validate_once(row, std::exchange(seen[static_cast<std::size_t>(row)], steps) != steps);
+    }
+  }
+  // Out of the state of all streams into that of the chosen ones, or back.
+  enum class Way { kOut, kBack };
+  static void copy_rows(ConstTensorView rows, TensorView all, TensorView some, Way way) {
+    const std::int64_t bytes = all.shape[2] * element_bytes(all.dtype), n = some.shape[1];
+    for (std::int64_t i = 0; i < all.shape[0] * n; ++i) {
+      std::byte* one = static_cast<std::byte*>(some.data) + i * bytes;
+      std::byte* its = static_cast<std::byte*>(all.data) + (i / n * all.shape[1] + index_at(rows, i % n)) * bytes;
+      std::memcpy(way == Way::kOut ? one : its, way == Way::kOut ? its : one, static_cast<std::size_t>(bytes));
+    }
   }
   TensorView send(const Tensor& array, DeviceMemory& there) const {
     const auto bytes = static_cast<std::size_t>(array.shape().count() * element_bytes(array.dtype()));
@@ -220,23 +272,41 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   Impl& m = *impl_;
   const RnnConfig& c = m.config;
   const auto [t, n] = validate_sequence(c, x, o);
-  Plan& plan = m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, t, n);
+  Plan& plan =
+      m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, t, n, !o.resets.absent());
   ForwardResult result;
-  auto& [y, y_reverse, h_n, c_n] = result;
+  auto& [y, y_reverse, h_n, c_n, c_all] = result;
   const std::int64_t width = output_size(c);
   y = Tensor(c.dtype, c.outputs == Outputs::kLast ? Shape{n, width} : m.sequence(t, n, width));
   if (c.merge == Merge::kNone && num_directions(c) == 2) y_reverse = Tensor(c.dtype, y.shape());
   m.make_states(n, h_n, c_n);
+  if (c.cell_sequence) c_all = Tensor(c.dtype, m.sequence(t, n, num_directions(c) * c.hidden_size));
 
   const State* state = o.state;
   const ConstTensorView h0 = state != nullptr ? state->h() : o.h0, c0 = state != nullptr ? state->c() : o.c0;
-  ForwardArgs args{x, h0, c0, o.lengths, y, y_reverse, h_n, c_n, o.dropout, o.tape, m.workspace.span()};
+  ForwardArgs args{.x = x,
+                   .h0 = h0,
+                   .c0 = c0,
+                   .lengths = o.lengths,
+                   .mask = o.mask,
+                   .resets = o.resets,
+                   .y = y,
+                   .y_reverse = y_reverse,
+                   .h_n = h_n,
+                   .c_n = c_n,
+                   .c = c_all,
+                   .dropout = o.dropout,
+                   .tape = o.tape,
+                   .workspace = m.workspace.span()};
   DeviceMemory sent;  // the tape's, which keeps what it has until the pass has succeeded
   Transfers moved(m.home, o.tape != nullptr ? sent : m.room);
   for (ConstTensorView* view : {&args.x, &args.h0, &args.c0}) moved.in(*view);
-  for (TensorView* view : {&args.y, &args.y_reverse, &args.h_n, &args.c_n}) moved.out(*view);
+  for (TensorView* view : {&args.y, &args.y_reverse, &args.h_n, &args.c_n, &args.c}) moved.out(*view);
   auto& masks = args.dropout;
-  for (auto* views : {&masks.input_masks, &masks.recurrent_masks, &masks.layer_masks}) moved.in(*views);
+  for (auto* views : {&masks.input_masks, &masks.recurrent_masks, &masks.layer_masks, &masks.zoneout_h_masks,
+                      &masks.zoneout_c_masks, &masks.dropconnect_masks}) {
+    moved.in(*views);
+  }
   moved.send();
   plan.forward(m.packed(plan), args);
   moved.fetch();
@@ -263,9 +333,18 @@ BackwardResult Rnn::backward(Tape& tape, const BackwardOptions& o) {
   if (known && o.want_dx) dx = Tensor(m.config.dtype, x);
   if (known) m.make_states(x[m.time_major() ? 1 : 0], dh0, dc0);
   const TensorView dparameters = m.gradients_for_backward();
-  BackwardArgs args{o.dy, o.dy_reverse, o.dh_n, o.dc_n, dx, dh0, dc0, dparameters, m.workspace.span()};
+  BackwardArgs args{.dy = o.dy,
+                    .dy_reverse = o.dy_reverse,
+                    .dh_n = o.dh_n,
+                    .dc_n = o.dc_n,
+                    .dc = o.dc,
+                    .dx = dx,
+                    .dh0 = dh0,
+                    .dc0 = dc0,
+                    .dparameters = dparameters,
+                    .workspace = m.workspace.span()};
   Transfers moved(m.home, m.room);
-  for (ConstTensorView* view : {&args.dy, &args.dy_reverse, &args.dh_n, &args.dc_n}) moved.in(*view);
+  for (ConstTensorView* view : {&args.dy, &args.dy_reverse, &args.dh_n, &args.dc_n, &args.dc}) moved.in(*view);
   for (TensorView* view : {&args.dx, &args.dh0, &args.dc0}) moved.out(*view);
   moved.send();
   plan.backward(m.packed(plan), tape, args);
@@ -278,29 +357,32 @@ State Rnn::make_state(std::int64_t n) {
   State state;
   impl_->make_states(n, state.h_, state.c_);
   impl_->packed(impl_->plan_for(Phase::kInference, 1, n));
+  impl_->reserve_chosen(n);
   return state;
 }
 
 ConstTensorView Rnn::step(ConstTensorView x_t, State& state) {
+  validate_step(impl_->config, x_t, state);
+  return impl_->step(x_t, state.h_, state.c_);
+}
+
+ConstTensorView Rnn::step(ConstTensorView x_t, State& state, ConstTensorView rows) {
   Impl& m = *impl_;
-  const RnnConfig& c = m.config;
-  validate_step(c, x_t, state);
-  const std::int64_t n = x_t.shape[0];
-  Plan& plan = m.plan_for(Phase::kInference, 1, n);
-  ForwardArgs args;
-  args.x = {x_t.data, x_t.dtype, m.sequence(1, n, c.input_size)};
-  args.h0 = args.h_n = state.h_;
-  args.c0 = args.c_n = state.c_;
-  args.workspace = m.workspace.span();
-  const auto* h = static_cast<const std::byte*>(args.h_n.data);
-  Transfers moved(m.home, m.room);
-  for (ConstTensorView* view : {&args.x, &args.h0, &args.c0}) moved.in(*view);
-  for (TensorView* view : {&args.h_n, &args.c_n}) moved.out(*view);
-  moved.send();
-  plan.forward(m.packed(plan), args);
-  moved.fetch();
-  const std::int64_t last = (c.num_layers - 1) * n * c.hidden_size * element_bytes(c.dtype);
-  return {h + last, c.dtype, Shape{n, c.hidden_size}};
+  validate_step(m.config, x_t, state, rows);
+  m.reserve_chosen(state.h().shape[1]);
+  m.expect_once(rows);
+  TensorView chosen[2];
+  Tensor* const pools[] = {&state.h_, &state.c_};
+  for (int i = 0; i < 2; ++i) {
+    if (pools[i]->absent()) continue;
+    chosen[i] = m.first_rows(m.chosen[i], rows.shape[0]);
+    m.copy_rows(rows, *pools[i], chosen[i], Impl::Way::kOut);
+  }
+  const ConstTensorView y = m.step(x_t, chosen[0], chosen[1]);
+  for (int i = 0; i < 2; ++i) {
+    if (!pools[i]->absent()) m.copy_rows(rows, *pools[i], chosen[i], Impl::Way::kBack);
+  }
+  return y;
 }
 
 std::string Rnn::explain() const {

@@ -55,18 +55,24 @@ struct BasicRows {
 using Rows = BasicRows<void>;
 using ConstRows = BasicRows<const void>;
 
-// Dropout factors of one layer and direction, one mask for all steps. A group is a gate under
+// Dropout factors of one layer and direction, one mask for all steps but for zoneout. A group is a gate under
 // GateMasks::kPerGate, else there is one.
 struct MaskFactors {
   const void* input = nullptr;      // [groups, group_rows, in]; null: none
   const void* recurrent = nullptr;  // [groups, group_rows, H]; null: none
+  const void* connect = nullptr;    // [G*H, H], of R; null: none
+  // [P, H], dense: how much of the new state replaces the old one, 0 or 1; null: in training all of it, in
+  // inference 1 less the rate.
+  const void* zoneout_h = nullptr;
+  const void* zoneout_c = nullptr;
   int groups = 1;
   std::int64_t group_rows = 0;  // the batch, rows without a step included
 };
 
 // What the two passes of one layer share. Flat rows P are those of `sequence`, n its rows with a step. A call
 // has S states, one for each layer and direction that it computes: 1 under Joins::kNothing. Each is [n, H],
-// the next one state_stride elements on. A joined call always has y and dx, both dense, and no masks.
+// the next one state_stride elements on. A joined call always has y and dx, both dense, no masks and no c. Where h is
+// projected, shapes have its size for H, but those of c.
 struct LayerCall {
   const Packed& weights;
   LayerId id;
@@ -76,6 +82,7 @@ struct LayerCall {
   Rows y;  // [P, H or D*H]: written by forward, null when only the final state is wanted; read by backward
   const void* h0;  // [S, n, H]; null: zeros
   const void* c0;  // LSTM
+  Rows c;          // [P, H], cell_sequence: written by forward; null: not wanted
   MaskFactors masks;
   std::byte* saved;  // of a training pass: written by forward, consumed by backward; null: inference
   std::byte* workspace;
@@ -86,6 +93,7 @@ struct LayerForward : LayerCall {
 };
 struct LayerBackward : LayerCall {
   ConstRows dy;      // as y; null: zero
+  ConstRows dc;      // [P, H], cell_sequence; null: zero
   const void* dh_n;  // [S, n, H]; null: zero
   const void* dc_n;
   Rows dx;             // [P, in]; null: not wanted
@@ -101,6 +109,7 @@ struct MaskDraw {
   std::array<std::uint32_t, 2> key;  // of (seed, offset)
   std::uint32_t stream;              // kind, gate, direction and layer
   double rate;
+  double kept;                       // the factor that is not 0
   // The number of each row (null: i), which is t * batch + n, or where there are steps, n * steps + t.
   const std::int64_t* index;
   std::int64_t batch, steps;
@@ -139,7 +148,7 @@ class LayerBackend {
   // to = a + b, (a + b) / 2 or a * b; `to` may be either; b without data is zeros.
   virtual void merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int64_t count,
                           std::int64_t width) = 0;
-  // to[i][j] = 0 with the rate's probability, else 1 / (1 - rate).
+  // to[i][j] = 0 with the rate's probability, else kept.
   virtual void draw_mask(Rows to, const MaskDraw& draw, std::int64_t count, std::int64_t width) = 0;
 };
 
@@ -176,12 +185,14 @@ class StackPlan final : public BackendPlan {
     Pieces input;                 // l - 1: [P, O], what layer l reads where that is not y of l - 1
     Pieces last;                  // [D or S, N, H], the last layer's final states under Outputs::kLast
     Pieces layer_mask;            // l: [P or N, O], on the output of layer l
-    Pieces input_mask, recurrent_mask;  // i
+    Pieces input_mask, recurrent_mask, connect_mask;  // i
+    Pieces zoneout_h, zoneout_c;                      // i: [P, H]
     Pieces saved;                       // by call
     std::size_t kept_bytes;
     Pieces layer, h, c;    // the backend's; [S, N, H]
     Pieces merged;         // [P, O]
     Pieces d_in, d_parts;  // two of [P, max(I, O)]; d: [P, H]
+    Pieces c_steps;        // [P, D*H], cell_sequence, ragged: c of every step, or its gradient
     std::size_t work_bytes;
   };
   struct Pass;
@@ -196,7 +207,7 @@ class StackPlan final : public BackendPlan {
 
   RnnConfig config_;
   Phase phase_;
-  std::int64_t max_t_, max_n_;
+  std::int64_t max_t_, max_n_, max_rows_;
   std::unique_ptr<LayerBackend> layers_;
   Joins joins_;
   MemoryLayout inference_{}, training_{};

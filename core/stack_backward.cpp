@@ -45,6 +45,10 @@ struct StackPlan::BackwardPass : Pass {
         dy[d] = to;
       }
     }
+    if (header.ragged && !args.dc.absent()) {
+      const std::int64_t width = directions * cell_width;
+      glue.copy_rows({work_at(layout.c_steps), width}, {args.dc.data, width, flat()}, flat_rows(), width);
+    }
     if (plan.reduces() && dy[0].data != nullptr) {
       split_merged(outputs(0, forward), outputs(1, forward), output_rows());
     }
@@ -73,11 +77,12 @@ struct StackPlan::BackwardPass : Pass {
   }
 
   void run_layer(std::int64_t l, int d, Rows dx) {
-    void *const dh0 = state(args.dh0.data, l, d), *const dc0 = state(args.dc0.data, l, d);
+    void *const dh0 = state(args.dh0.data, l, d, h), *const dc0 = state(args.dc0.data, l, d, cell_width);
     LayerBackward call{layer_call(l, d, forward),
                        dy[d],
-                       state(args.dh_n.data, l, d),
-                       state(args.dc_n.data, l, d),
+                       l == top ? cell_steps(args.dc, d) : ConstRows{},
+                       state(args.dh_n.data, l, d, h),
+                       state(args.dc_n.data, l, d, cell_width),
                        dx,
                        d > 0,
                        dh0,
@@ -88,7 +93,7 @@ struct StackPlan::BackwardPass : Pass {
     const bool output = last_only && l + layers_a_call - 1 == top;
     if (header.ragged || output) {
       void* const dh = work_at(layout.h);
-      copy_states(dh, nullptr, call.dh_n, rows(), states);
+      copy_states(dh, nullptr, call.dh_n, rows(), h_states());
       if (output) {
         for (int i = 0; i < directions_a_call; ++i) add_output(dh, i, dy[d + i]);
         call.dy = {};
@@ -98,13 +103,13 @@ struct StackPlan::BackwardPass : Pass {
     }
     if (header.ragged && config.cell == Cell::kLstm) {
       void* const dc = work_at(layout.c);
-      copy_states(dc, nullptr, call.dc_n, rows(), states);
+      copy_states(dc, nullptr, call.dc_n, rows(), c_states());
       call.dc_n = dc;
       if (dc0 != nullptr) call.dc0 = dc;
     }
     if (header.live > 0) glue.backward(call);
-    if (call.dh0 != dh0) copy_states(dh0, rows(), call.dh0, nullptr, states);
-    if (call.dc0 != dc0) copy_states(dc0, rows(), call.dc0, nullptr, states);
+    if (call.dh0 != dh0) copy_states(dh0, rows(), call.dh0, nullptr, h_states());
+    if (call.dc0 != dc0) copy_states(dc0, rows(), call.dc0, nullptr, c_states());
   }
   // To the gradients of a call's final states, that of one direction's output.
   void add_output(void* states_of_call, int direction, ConstRows gradient) {

@@ -23,6 +23,10 @@ struct StackPlan::ForwardPass : Pass {
       for (int d = 0; d < directions; d += static_cast<int>(directions_a_call)) run_layer(l, d);
     }
     if (!writes_theirs()) write_outputs();
+    if (header.ragged && !args.c.absent()) {
+      const std::int64_t width = directions * cell_width;
+      scatter({args.c.data, width}, {work_at(layout.c_steps), width}, width);
+    }
   }
 
  private:
@@ -60,15 +64,17 @@ struct StackPlan::ForwardPass : Pass {
 
   // Copies h0 and c0: backward needs them though h_n may overwrite them, and ragged rows are sorted.
   void keep_states() {
-    const auto keep = [&](bool& has, const Pieces& to, const ConstTensorView& from) {
+    const auto keep = [&](bool& has, const Pieces& to, const ConstTensorView& from, std::int64_t width) {
       has = !from.absent();
-      if (has) copy_states(at(to), nullptr, from.data, rows(), config.num_layers * directions);
+      if (has) copy_states(at(to), nullptr, from.data, rows(), {config.num_layers * directions, width});
     };
-    keep(header.has_h0, layout.h0, args.h0);
-    keep(header.has_c0, layout.c0, args.c0);
+    keep(header.has_h0, layout.h0, args.h0, h);
+    keep(header.has_c0, layout.c0, args.c0, cell_width);
   }
 
-  enum MaskKind : std::uint32_t { kInput = 0, kRecurrent = 1, kLayer = 2 };
+  // Kinds of which there is one a gate, or one; those from kZoneoutH on take the place of kOther's gates.
+  enum MaskKind : std::uint32_t { kInput = 0, kRecurrent = 1, kLayer = 2, kOther = 3 };
+  enum OtherKind : std::uint8_t { kZoneoutH = 0, kZoneoutC = 1, kConnect = 2 };
   MaskDraw draw(MaskKind kind, double rate, std::int64_t layer, int direction, int gate) const {
     const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
     const DropoutArgs& from = args.dropout;
@@ -78,7 +84,7 @@ struct StackPlan::ForwardPass : Pass {
     const std::uint32_t stream = kind | static_cast<std::uint32_t>(gate) << 2 |
                                  static_cast<std::uint32_t>(direction) << 4 |
                                  static_cast<std::uint32_t>(layer) << 5;
-    return {{key[0], key[1]}, stream, rate, rows(), n, 0};
+    return {{key[0], key[1]}, stream, rate, rate < 1 ? 1 / (1 - rate) : 0, rows(), n, 0};
   }
   // Supplied at `from`, or drawn.
   void make_mask(Rows to, ConstRows from, const MaskDraw& draw, std::int64_t count, std::int64_t width) {
@@ -91,9 +97,8 @@ struct StackPlan::ForwardPass : Pass {
     for (std::int64_t l = 0; l <= top; ++l) {
       for (int d = 0; d < directions; ++d) {
         const std::int64_t i = pair(l, d);
-        const auto per_group = [&](MaskKind kind, double rate, auto supplied, std::byte* to,
-                                   std::int64_t width) {
-          const void* from = supplied.empty() ? nullptr : supplied[static_cast<std::size_t>(i)].data;
+        const auto per_group = [&](MaskKind kind, double rate, auto masks, std::byte* to, std::int64_t width) {
+          const void* from = supplied(masks, i, width).data;
           for (int g = 0; g < groups(); ++g) {
             make_mask({shift(to, g * n * width), width}, {shift(from, g * n * width), width},
                       draw(kind, rate, l, d, g), n, width);
@@ -107,27 +112,51 @@ struct StackPlan::ForwardPass : Pass {
           per_group(kRecurrent, config.recurrent_dropout, drop.recurrent_masks, at(layout.recurrent_mask, i),
                     h);
         }
+        if (connect_masks) {
+          MaskDraw source = draw(kOther, config.dropconnect, l, d, kConnect);
+          source.index = nullptr;
+          source.batch = num_gates(config.cell) * cell_width;
+          make_mask({at(layout.connect_mask, i), h}, supplied(drop.dropconnect_masks, i, h), source, source.batch, h);
+        }
+        if (zoneout_h) make_zoneout(kZoneoutH, l, d);
+        if (zoneout_c) make_zoneout(kZoneoutC, l, d);
       }
       if (layer_masks && l < top) make_layer_mask(l);
     }
   }
-  void make_layer_mask(std::int64_t l) {
-    const auto supplied = args.dropout.layer_masks;
-    const Rows to{at(layout.layer_mask, l), out};
-    const ConstRows from{supplied.empty() ? nullptr : supplied[static_cast<std::size_t>(l)].data, out};
-    MaskDraw source = draw(kLayer, config.layer_dropout, l, 0, 0);
-    if (config.layer_masks == LayerMasks::kPerSequence) return make_mask(to, from, source, n, out);
+  static ConstRows supplied(std::span<const ConstTensorView> masks, std::int64_t i, std::int64_t width) {
+    return {masks.empty() ? nullptr : masks[static_cast<std::size_t>(i)].data, width};
+  }
+  // A mask of its own for every step.
+  void make_step_mask(Rows to, ConstRows from, MaskDraw source) {
     source.index = flat();
     source.steps = config.layout == Layout::kBatchMajor ? t : 0;
-    make_mask(to, from, source, flat_rows(), out);
+    make_mask(to, from, source, flat_rows(), to.ld);
+  }
+  void make_layer_mask(std::int64_t l) {
+    const Rows to{at(layout.layer_mask, l), out};
+    const ConstRows from = supplied(args.dropout.layer_masks, l, out);
+    const MaskDraw source = draw(kLayer, config.layer_dropout, l, 0, 0);
+    if (config.layer_masks == LayerMasks::kPerSequence) return make_mask(to, from, source, n, out);
+    make_step_mask(to, from, source);
+  }
+  void make_zoneout(OtherKind kind, std::int64_t l, int d) {
+    const bool of_h = kind == kZoneoutH;
+    const std::int64_t i = pair(l, d), width = of_h ? h : cell_width;
+    MaskDraw source = draw(kOther, of_h ? config.zoneout_h : config.zoneout_c, l, d, kind);
+    source.kept = 1;
+    make_step_mask({at(of_h ? layout.zoneout_h : layout.zoneout_c, i), width},
+                   supplied(of_h ? args.dropout.zoneout_h_masks : args.dropout.zoneout_c_masks, i, width), source);
   }
 
   void run_layer(std::int64_t l, int d) {
-    LayerForward call{layer_call(l, d, args), state(args.h_n.data, l, d), state(args.c_n.data, l, d)};
+    LayerForward call{layer_call(l, d, args), state(args.h_n.data, l, d, h),
+                      state(args.c_n.data, l, d, cell_width)};
     if (!training && !header.ragged) {
-      call.h0 = state(args.h0.data, l, d);
-      call.c0 = state(args.c0.data, l, d);
+      call.h0 = state(args.h0.data, l, d, h);
+      call.c0 = state(args.c0.data, l, d, cell_width);
     }
+    if (l == top) call.c = cell_steps(args.c, d);
     const std::int64_t last = l + layers_a_call - 1;
     const bool joined = plan.joins_ != Joins::kNothing;
     const bool wants_y =
@@ -142,12 +171,12 @@ struct StackPlan::ForwardPass : Pass {
     }
     if (header.ragged && c_n != nullptr) call.c_n = work_at(layout.c);
     if (header.ragged) {  // rows without a step keep their initial state
-      if (call.h_n != nullptr) copy_states(call.h_n, nullptr, call.h0, nullptr, states);
-      if (call.c_n != nullptr) copy_states(call.c_n, nullptr, call.c0, nullptr, states);
+      if (call.h_n != nullptr) copy_states(call.h_n, nullptr, call.h0, nullptr, h_states());
+      if (call.c_n != nullptr) copy_states(call.c_n, nullptr, call.c0, nullptr, c_states());
     }
     if (header.live > 0) glue.forward(call);
-    if (h_n != nullptr && h_n != call.h_n) copy_states(h_n, rows(), call.h_n, nullptr, states);
-    if (c_n != nullptr && c_n != call.c_n) copy_states(c_n, rows(), call.c_n, nullptr, states);
+    if (h_n != nullptr && h_n != call.h_n) copy_states(h_n, rows(), call.h_n, nullptr, h_states());
+    if (c_n != nullptr && c_n != call.c_n) copy_states(c_n, rows(), call.c_n, nullptr, c_states());
   }
 
   // What layer l reads, from what layer l - 1 wrote.

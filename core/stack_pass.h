@@ -22,7 +22,8 @@ struct StackPlan::Pass {
         glue(*stack.layers_),
         t(steps),
         n(batch),
-        h(config.hidden_size),
+        h(state_size(config)),
+        cell_width(config.hidden_size),
         out(layer_input_size(config, 1)),
         top(config.num_layers - 1),
         directions(num_directions(config)),
@@ -35,6 +36,9 @@ struct StackPlan::Pass {
         input_masks(training && config.dropout > 0),
         recurrent_masks(training && config.recurrent_dropout > 0),
         layer_masks(training && top > 0 && config.layer_dropout > 0),
+        connect_masks(training && config.dropconnect > 0),
+        zoneout_h(training && config.zoneout_h > 0),
+        zoneout_c(training && config.zoneout_c > 0),
         layout(training ? stack.training_ : stack.inference_),
         kept(training ? tape : workspace),
         work(workspace),
@@ -49,13 +53,14 @@ struct StackPlan::Pass {
   const Packed& weights;
   LayerBackend& glue;
   const std::int64_t t, n, h;
+  const std::int64_t cell_width;  // of c; h's is h
   const std::int64_t out;  // what a layer hands to the next: H, or D*H side by side
   const std::int64_t top;  // the last layer
   const int directions;
   const std::int64_t layers_a_call, directions_a_call, states;  // states: of a call
   const std::int64_t element;                                   // bytes of one
   const bool training, last_only;
-  const bool input_masks, recurrent_masks, layer_masks;
+  const bool input_masks, recurrent_masks, layer_masks, connect_masks, zoneout_h, zoneout_c;
   const MemoryLayout& layout;
   std::byte *const kept, *const work, *const host;
   PassHeader& header;
@@ -77,19 +82,26 @@ struct StackPlan::Pass {
     return data == nullptr ? nullptr : reinterpret_cast<Byte*>(data) + elements * element;
   }
   std::int64_t pair(std::int64_t layer, int direction) const { return layer * directions + direction; }
-  // One of the L*D states of [L*D, N, H].
+  // One of the L*D states of [L*D, N, width].
   template <class P>
-  P* state(P* all, std::int64_t layer, int direction) const {
-    return shift(all, pair(layer, direction) * n * h);
+  P* state(P* all, std::int64_t layer, int direction, std::int64_t width) const {
+    return shift(all, pair(layer, direction) * n * width);
   }
 
-  // Such states from one place to another, those of `count` of the L*D; from null: zeros.
+  // `count` states [N, width] from one place to another; from null: zeros.
+  struct States {
+    std::int64_t count, width;
+  };
   void copy_states(void* to, const std::int64_t* to_row, const void* from, const std::int64_t* from_row,
-                   std::int64_t count) const {
+                   const States& states_of) const {
+    const auto [count, width] = states_of;
     for (std::int64_t i = 0; i < count; ++i) {
-      glue.copy_rows({shift(to, i * n * h), h, to_row}, {shift(from, i * n * h), h, from_row}, n, h);
+      glue.copy_rows({shift(to, i * n * width), width, to_row}, {shift(from, i * n * width), width, from_row}, n,
+                     width);
     }
   }
+  States h_states() const { return {states, h}; }  // of one call
+  States c_states() const { return {states, cell_width}; }
 
   // The same two where glue finds them; null: not ragged, all in order.
   const std::int64_t* rows() const { return sent(row_index, layout.rows_sent); }
@@ -156,16 +168,27 @@ struct StackPlan::Pass {
                    nullptr,
                    nullptr,
                    {},
+                   {},
                    nullptr,
                    work_at(layout.layer)};
-    if (header.has_h0) call.h0 = state(at(layout.h0), layer, direction);
-    if (header.has_c0) call.c0 = state(at(layout.c0), layer, direction);
+    if (header.has_h0) call.h0 = state(at(layout.h0), layer, direction, h);
+    if (header.has_c0) call.c0 = state(at(layout.c0), layer, direction, cell_width);
     if (training) call.saved = at(layout.saved, i / states);
     call.masks.groups = groups();
     call.masks.group_rows = n;
     if (input_masks) call.masks.input = at(layout.input_mask, i);
     if (recurrent_masks) call.masks.recurrent = at(layout.recurrent_mask, i);
+    if (connect_masks) call.masks.connect = at(layout.connect_mask, i);
+    if (zoneout_h) call.masks.zoneout_h = at(layout.zoneout_h, i);
+    if (zoneout_c) call.masks.zoneout_c = at(layout.zoneout_c, i);
     return call;
+  }
+  // c of every step of one direction of the last layer, or its gradient, in the caller's array or in ours.
+  template <class Void>
+  BasicRows<Void> cell_steps(const BasicTensorView<Void>& theirs, int direction) const {
+    if (theirs.absent()) return {};
+    Void* const all = header.ragged ? static_cast<Void*>(work_at(layout.c_steps)) : theirs.data;
+    return {shift(all, direction * cell_width), directions * cell_width};
   }
   int groups() const { return config.gate_masks == GateMasks::kPerGate ? num_gates(config.cell) : 1; }
   // What a layer reads, [P, in].

@@ -6,6 +6,12 @@
 
 namespace rondo {
 
+// An element of an array of i32 or i64.
+inline std::int64_t index_at(const ConstTensorView& view, std::int64_t i) {
+  return view.dtype == DType::kI32 ? static_cast<const std::int32_t*>(view.data)[i]
+                                   : static_cast<const std::int64_t*>(view.data)[i];
+}
+
 // A message out of its parts: texts, numbers, and all that has a to_string.
 inline std::string to_string(std::string text) { return text; }
 template <class... Parts>
@@ -44,7 +50,10 @@ CallSizes validate_forward(const Plan& plan, const Packed* weights, const Forwar
                            const std::span<std::byte>* tape);
 CallSizes validate_backward(const Plan& plan, const ForwardArgs& recorded, const BackwardArgs& args,
                             std::span<const std::byte> tape);
-void validate_step(const RnnConfig& config, const ConstTensorView& x_t, const State& state);
+// rows: absent where all of the state take part. That no row is there twice is left to the call.
+void validate_step(const RnnConfig& config, const ConstTensorView& x_t, const State& state,
+                   const ConstTensorView& rows = {});
+void validate_once(std::int64_t row, bool first);  // rows of a step
 void validate_row(std::int64_t row, std::int64_t rows);
 
 }  // namespace rondo

@@ -54,6 +54,7 @@ class Call {
   Form input() const { return sequence({"I", config_.input_size}); }
   Form parameters() const { return {{{"parameter_count", parameter_count(config_)}}}; }
   void check(const Argument& a, const Form& form) const { check(a, form, config_.dtype, device_); }
+  void check(const Argument& a, const Form& form, DType dtype, Device device) const;
 
   // Each of these may be absent.
   void array(const Argument& a, const Form& form) {
@@ -62,29 +63,43 @@ class Call {
     add(a);
   }
   void states(const Argument& h, const Argument& c) {
-    const std::int64_t count = config_.num_layers * num_directions(config_);
-    const Form form{{{"L*D", count}, {"N", sizes_.n}, {"H", config_.hidden_size}}};
+    const Size count{"L*D", config_.num_layers * num_directions(config_)}, rows{"N", sizes_.n};
     expect_none_unless(config_.cell == Cell::kLstm, c, "only an LSTM has it");
-    array(h, form);
-    array(c, form);
+    array(h, {{count, rows, state_width()}});
+    array(c, {{count, rows, {"H", config_.hidden_size}}});
   }
   void outputs(const Argument& y, const Argument& reverse) {
     const std::int64_t width = output_size(config_);
-    const Size o{width == config_.hidden_size ? "H" : "2*H", width};
+    const bool projected = config_.projection_size > 0, side_by_side = width != state_size(config_);
+    const Size o{side_by_side ? (projected ? "2*P" : "2*H") : (projected ? "P" : "H"), width};
     const Form form = config_.outputs == Outputs::kLast ? Form{{{"N", sizes_.n}, o}} : sequence(o);
     const bool apart = config_.merge == Merge::kNone && num_directions(config_) == 2;
     expect_none_unless(apart, reverse, "only a bidirectional network with Merge::kNone has it");
     array(y, form);
     array(reverse, form);
   }
+  // c of every step, or its gradient.
+  void cell_sequence(const Argument& c) {
+    expect_none_unless(config_.cell_sequence, c, "RnnConfig::cell_sequence is not set");
+    const std::int64_t directions = num_directions(config_);
+    array(c, sequence({directions == 2 ? "2*H" : "H", directions * config_.hidden_size}));
+  }
+  // Of every row and step, on the host.
+  void flags(const char* name, const ConstTensorView& view) {
+    if (view.absent()) return;
+    const Size t{"T", sizes_.t}, n{"N", sizes_.n};
+    const bool time_major = config_.layout == Layout::kTimeMajor;
+    check({name, view}, time_major ? Form{{t, n}} : Form{{n, t}}, DType::kU8, Device{});
+    add({name, view});
+  }
+  Size state_width() const { return {config_.projection_size > 0 ? "P" : "H", state_size(config_)}; }
   void lengths(const ConstTensorView& view) {
     if (view.absent()) return;
     const bool narrow = view.dtype == DType::kI32;
     expect(narrow || view.dtype == DType::kI64, "lengths is ", view.dtype, ", expected i32 or i64");
     check({"lengths", view}, {{{"N", sizes_.n}}}, view.dtype, Device{});
     for (std::int64_t r = 0; r < sizes_.n; ++r) {
-      const std::int64_t length = narrow ? static_cast<const std::int32_t*>(view.data)[r]
-                                         : static_cast<const std::int64_t*>(view.data)[r];
+      const std::int64_t length = index_at(view, r);
       const bool fits = length >= 0 && length <= sizes_.t;
       expect(fits, "lengths[", r, "] is ", length, ", expected 0 to T=", sizes_.t);
     }
@@ -110,30 +125,6 @@ class Call {
   void expect_none_unless(bool allowed, const Argument& a, const char* when) const {
     expect(allowed || a.view.absent(), a.name, " was given, expected none: ", when);
   }
-  void check(const Argument& a, const Form& form, DType dtype, Device device) const {
-    const auto& [data, type, shape, strides, on] = a.view;
-    int rank = 0;
-    bool same = true;
-    for (const Size& size : form.sizes) {
-      if (size.letters == nullptr) break;
-      const std::int64_t got = shape[rank++];
-      same = same && (size.value == kAny ? got >= 0 : got == size.value);
-    }
-    expect(same && shape.rank() == rank, a.name, " has shape ", shape, ", expected ", form);
-    expect(type == dtype, a.name, " is ", type, ", expected ", dtype);
-    expect(on == device, a.name, " lies on ", on, ", expected ", device);
-    for (std::int64_t stride = 1; rank-- > 0;) {
-      const std::int64_t got = strides[static_cast<std::size_t>(rank)], size = shape[rank];
-      expect(size <= 1 || got == stride, a.name, " has stride ", got, " in dimension ", rank, ", expected ",
-             stride, " (dense, row-major)");
-      const bool fits = !__builtin_mul_overflow(stride, size, &stride);
-      expect(fits, a.name, " ", shape, " has more elements than 64-bit sizes count");
-    }
-    expect(data != nullptr || shape.count() == 0, a.name, " ", shape, " has no data");
-    const std::uintptr_t off = reinterpret_cast<std::uintptr_t>(data) % 16;
-    expect(device.kind == Device::Kind::kCpu || off == 0, a.name, " lies ", off,
-           " bytes past a multiple of 16, expected a multiple of 16 on a GPU");
-  }
   void add(const Argument& a) {
     const auto* begin = static_cast<const std::byte*>(a.view.data);
     add({a.name, begin, begin + a.view.shape.count() * element_bytes(a.view.dtype), a.use, a.may_be});
@@ -158,6 +149,31 @@ class Call {
   std::size_t count_ = 0;
 };
 
+void Call::check(const Argument& a, const Form& form, DType dtype, Device device) const {
+  const auto& [data, type, shape, strides, on] = a.view;
+  int rank = 0;
+  bool same = true;
+  for (const Size& size : form.sizes) {
+    if (size.letters == nullptr) break;
+    const std::int64_t got = shape[rank++];
+    same = same && (size.value == kAny ? got >= 0 : got == size.value);
+  }
+  expect(same && shape.rank() == rank, a.name, " has shape ", shape, ", expected ", form);
+  expect(type == dtype, a.name, " is ", type, ", expected ", dtype);
+  expect(on == device, a.name, " lies on ", on, ", expected ", device);
+  for (std::int64_t stride = 1; rank-- > 0;) {
+    const std::int64_t got = strides[static_cast<std::size_t>(rank)], size = shape[rank];
+    expect(size <= 1 || got == stride, a.name, " has stride ", got, " in dimension ", rank, ", expected ",
+           stride, " (dense, row-major)");
+    const bool fits = !__builtin_mul_overflow(stride, size, &stride);
+    expect(fits, a.name, " ", shape, " has more elements than 64-bit sizes count");
+  }
+  expect(data != nullptr || shape.count() == 0, a.name, " ", shape, " has no data");
+  const std::uintptr_t off = reinterpret_cast<std::uintptr_t>(data) % 16;
+  expect(device.kind == Device::Kind::kCpu || off == 0, a.name, " lies ", off,
+         " bytes past a multiple of 16, expected a multiple of 16 on a GPU");
+}
+
 void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const DropoutArgs& drop) {
   const std::int64_t pairs = c.num_layers * num_directions(c);
   const Size groups{"Gm", c.gate_masks == GateMasks::kPerGate ? num_gates(c.cell) : 1}, rows{"N", n};
@@ -181,7 +197,16 @@ void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const D
   });
   each("dropout.recurrent_masks", drop.recurrent_masks, {"recurrent_dropout", c.recurrent_dropout}, pairs,
        [&](std::int64_t) {
-         return Form{{groups, rows, {"H", c.hidden_size}}};
+         return Form{{groups, rows, call.state_width()}};
+       });
+  each("dropout.zoneout_h_masks", drop.zoneout_h_masks, {"zoneout_h", c.zoneout_h}, pairs,
+       [&](std::int64_t) { return call.sequence(call.state_width()); });
+  each("dropout.zoneout_c_masks", drop.zoneout_c_masks, {"zoneout_c", c.zoneout_c}, pairs, [&](std::int64_t) {
+    return call.sequence({"H", c.hidden_size});
+  });
+  each("dropout.dropconnect_masks", drop.dropconnect_masks, {"dropconnect", c.dropconnect}, pairs,
+       [&](std::int64_t) {
+         return Form{{{"G*H", num_gates(c.cell) * c.hidden_size}, call.state_width()}};
        });
   each("dropout.layer_masks", drop.layer_masks, {"layer_dropout", c.layer_dropout}, c.num_layers - 1,
        [&](std::int64_t) {
@@ -204,6 +229,17 @@ void check_state(const char* name, const RnnConfig& c, std::int64_t n, const Sta
   const ConstTensorView cell = state.c();
   call.states({"state.h", state.h()}, {"state.c", cell});
   call.expect(!cell.absent() || c.cell != Cell::kLstm, "the state has no c, expected that of an LSTM");
+}
+
+// Rows of a state with `count` of them.
+void check_rows(const Call& call, const ConstTensorView& rows, std::int64_t count) {
+  const bool narrow = rows.dtype == DType::kI32;
+  call.expect(narrow || rows.dtype == DType::kI64, "rows is ", rows.dtype, ", expected i32 or i64");
+  call.check({"rows", rows}, {{{"n", kAny}}}, rows.dtype, Device{});
+  for (std::int64_t i = 0; i < rows.shape[0]; ++i) {
+    const std::int64_t row = index_at(rows, i);
+    call.expect(row >= 0 && row < count, "rows[", i, "] is ", row, ", expected 0 to ", count - 1);
+  }
 }
 
 CallSizes sizes_of(const RnnConfig& c, const Shape& x) {
@@ -247,8 +283,12 @@ CallSizes validate_forward(const Plan& plan, const Packed* weights, const Forwar
   call.array({"x", a.x}, call.input());
   call.states({"h0", a.h0}, {"c0", a.c0});
   call.lengths(a.lengths);
+  call.flags("mask", a.mask);
+  call.flags("resets", a.resets);
+  call.expect(a.resets.absent() || o.resets, "resets was given, expected a plan made with PlanOptions::resets");
   call.outputs({"y", a.y, Use::kWritten}, {"y_reverse", a.y_reverse, Use::kWritten});
   call.states({"h_n", a.h_n, Use::kWritten, "h0"}, {"c_n", a.c_n, Use::kWritten, "c0"});
+  call.cell_sequence({"c", a.c, Use::kWritten});
   call.memory("workspace", a.workspace, plan.workspace_bytes());
   check_weights(call, plan, a.tape != nullptr, weights);
   if (a.tape == nullptr) return sizes;
@@ -266,6 +306,7 @@ CallSizes validate_backward(const Plan& plan, const ForwardArgs& recorded, const
   call.outputs({"y", recorded.y}, {"y_reverse", recorded.y_reverse});
   call.outputs({"dy", a.dy}, {"dy_reverse", a.dy_reverse});
   call.states({"dh_n", a.dh_n}, {"dc_n", a.dc_n});
+  call.cell_sequence({"dc", a.dc});
   call.array({"dx", a.dx, Use::kWritten}, call.input());
   call.states({"dh0", a.dh0, Use::kWritten, "dh_n"}, {"dc0", a.dc0, Use::kWritten, "dc_n"});
   call.array({"dparameters", a.dparameters, Use::kWritten}, call.parameters());
@@ -285,14 +326,21 @@ void validate_tape(const TapeFacts& tape) {
   require(tape.same_weights, "backward: the parameters changed, expected those of the tape's forward pass");
 }
 
-void validate_step(const RnnConfig& c, const ConstTensorView& x, const State& state) {
+void validate_step(const RnnConfig& c, const ConstTensorView& x, const State& state,
+                   const ConstTensorView& rows) {
   const Call call("step", c, {});
   call.expect(c.direction == Direction::kForward, "the network is ", c.direction,
               ", expected forward: the future is not known yet");
   const ConstTensorView h = state.h();
   call.expect(!h.absent(), "the state is empty, expected one from make_state");
   check_state("step", c, h.shape[1], state);
-  call.check({"x_t", x}, {{{"N", h.shape[1]}, {"I", c.input_size}}});
+  const std::int64_t n = rows.absent() ? h.shape[1] : rows.shape[0];
+  if (!rows.absent()) check_rows(call, rows, h.shape[1]);
+  call.check({"x_t", x}, {{{"N", n}, {"I", c.input_size}}});
+}
+
+void validate_once(std::int64_t row, bool first) {
+  require(first, "step: rows has row ", row, " twice, expected each at most once");
 }
 
 void validate_row(std::int64_t row, std::int64_t rows) {

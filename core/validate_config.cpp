@@ -1,5 +1,6 @@
 // Checks of configurations, plans and names.
 #include <algorithm>
+#include <cmath>
 
 #include "core/validate.h"
 
@@ -28,6 +29,54 @@ void check_product(const char* where, const char* what, std::initializer_list<st
   }
 }
 
+void check_function(const char* name, const ActivationFunction& f) {
+  check_enum(name, f.kind, Activation::kThresholdedRelu);
+  const bool finite = std::isfinite(f.alpha) && std::isfinite(f.beta);
+  require(finite, "RnnConfig: ", name, " is ", f, ", expected finite numbers");
+  const bool signless = f.kind == Activation::kElu || f.kind == Activation::kLeakyRelu ||
+                        f.kind == Activation::kThresholdedRelu;
+  require(!signless || f.alpha >= 0, "RnnConfig: ", name, " is ", f, ", expected alpha >= 0");
+  require(f.kind != Activation::kScaledTanh || f.alpha != 0, "RnnConfig: ", name, " is ", f,
+          ", expected alpha other than 0");
+}
+
+void check_clip(const char* name, double clip) {
+  require(clip >= 0 && std::isfinite(clip), "RnnConfig: ", name, " is ", clip,
+          ", expected a finite bound above 0, or 0 for none");
+}
+
+// What an option needs of the others.
+void check_options(const RnnConfig& c) {
+  const bool lstm = c.cell == Cell::kLstm;
+  const auto needs_lstm = [&](const char* name, bool on) {
+    require(lstm || !on, "RnnConfig: ", name, " is set for ", c.cell, ", expected an LSTM");
+  };
+  needs_lstm("peephole", c.peephole);
+  needs_lstm("input_forget", c.input_forget);
+  needs_lstm("projection_size", c.projection_size != 0);
+  needs_lstm("cell_sequence", c.cell_sequence);
+  needs_lstm("cell_clip", c.cell_clip != 0);
+  needs_lstm("zoneout_c", c.zoneout_c != 0);
+  check_clip("preactivation_clip", c.preactivation_clip);
+  check_clip("cell_clip", c.cell_clip);
+  require(c.projection_size >= 0 && c.projection_size < std::max<std::int64_t>(c.hidden_size, 1),
+          "RnnConfig: projection_size is ", c.projection_size, ", expected 0 for none, or 1 to hidden_size - 1 = ",
+          c.hidden_size - 1);
+  const bool after = c.cell == Cell::kGru && c.gru_reset == GruReset::kAfter;
+  require(!c.layer_norm || lstm || after, "RnnConfig: layer_norm is set for ", c.cell,
+          c.cell == Cell::kGru ? " with reset_before" : "", ", expected an LSTM or a GRU with reset_after");
+  require(!c.layer_norm || c.projection_size == 0, "RnnConfig: layer_norm is set with a projection, expected one of ",
+          "the two");
+  const double epsilon = c.layer_norm_epsilon;
+  require(epsilon > 0 && std::isfinite(epsilon), "RnnConfig: layer_norm_epsilon is ", epsilon,
+          ", expected a finite number above 0");
+  validate_least("RnnConfig", "checkpoint_every", c.checkpoint_every, 0);
+  require(c.checkpoint_every == 0 || c.direction != Direction::kBidirectional, "RnnConfig: checkpoint_every is ",
+          c.checkpoint_every, " for a bidirectional network, expected 0: its layers need the whole sequence");
+  require(c.checkpoint_every == 0 || c.masked_outputs == MaskedOutputs::kZero, "RnnConfig: checkpoint_every is ",
+          c.checkpoint_every, " with MaskedOutputs::kRepeat, expected 0 or MaskedOutputs::kZero");
+}
+
 }  // namespace
 
 void refuse(const std::string& message) { throw InvalidArgument(message); }
@@ -41,13 +90,16 @@ void validate_config(const RnnConfig& c) {
   check_enum("direction", c.direction, Direction::kBidirectional);
   check_enum("merge", c.merge, Merge::kNone);
   check_enum("bias", c.bias, Bias::kDouble);
-  check_enum("activation", c.activation, Activation::kRelu);
+  check_function("activation", c.activation);
+  check_function("gate_activation", c.gate_activation);
+  check_function("output_activation", c.output_activation);
   check_enum("gru_reset", c.gru_reset, GruReset::kBefore);
   check_enum("layout", c.layout, Layout::kBatchMajor);
   check_enum("outputs", c.outputs, Outputs::kLast);
   check_enum("math_mode", c.math_mode, MathMode::kTf32);
   check_enum("gate_masks", c.gate_masks, GateMasks::kPerGate);
   check_enum("layer_masks", c.layer_masks, LayerMasks::kPerSequence);
+  check_enum("masked_outputs", c.masked_outputs, MaskedOutputs::kRepeat);
   validate_least("RnnConfig", "input_size", c.input_size, 1);
   validate_least("RnnConfig", "hidden_size", c.hidden_size, 1);
   validate_least("RnnConfig", "num_layers", c.num_layers, 1);
@@ -57,6 +109,10 @@ void validate_config(const RnnConfig& c) {
   check_rate("dropout", c.dropout);
   check_rate("recurrent_dropout", c.recurrent_dropout);
   check_rate("layer_dropout", c.layer_dropout);
+  check_rate("zoneout_h", c.zoneout_h);
+  check_rate("zoneout_c", c.zoneout_c);
+  check_rate("dropconnect", c.dropconnect);
+  check_options(c);
   const std::int64_t gates = num_gates(c.cell), h = c.hidden_size;
   check_product("RnnConfig", "G * H * I", {gates, h, c.input_size});
   check_product("RnnConfig", "L * D * G * H * H", {c.num_layers, num_directions(c), gates, h, h});

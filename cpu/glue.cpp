@@ -42,7 +42,7 @@ void Glue<T>::merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int6
 
 template <class T>
 void Glue<T>::draw_mask(Rows to, const MaskDraw& draw, std::int64_t count, std::int64_t width) {
-  const T keep = draw.rate < 1 ? static_cast<T>(1 / (1 - draw.rate)) : T(0);
+  const T keep = static_cast<T>(draw.kept);
   for (std::int64_t i = 0; i < count; ++i) {
     T* mask = row<T>(to, i);
     std::array<std::uint32_t, 4> bits{};

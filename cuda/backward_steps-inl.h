@@ -91,7 +91,7 @@ struct GruAfterBackward {
   BackwardStep<T> step;
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t unit) const {
     if (!step.lives(row, unit)) return;
-    gru_after_backward(Ops<T>(), step.gate(row, unit, kR), step.gate(row, unit, kZ), step.gate(row, unit, kN),
+    gru_after_backward(Ops<T>(), UsualFunctions(), step.gate(row, unit, kR), step.gate(row, unit, kZ), step.gate(row, unit, kN),
                        step.gate(row, unit, kFourth), step.h_prev(row, unit), step.state_gradient(row, unit),
                        step.carry[row * step.h + unit]);
   }
@@ -103,7 +103,7 @@ struct GruBeforeCandidateBackward {
   BackwardStep<T> step;
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t unit) const {
     if (!step.lives(row, unit)) return;
-    gru_candidate_backward(Ops<T>(), step.gate(row, unit, kZ), step.gate(row, unit, kN),
+    gru_candidate_backward(Ops<T>(), UsualFunctions(), step.gate(row, unit, kZ), step.gate(row, unit, kN),
                            step.h_prev(row, unit), step.state_gradient(row, unit),
                            step.carry[row * step.h + unit]);
   }
@@ -116,7 +116,7 @@ struct GruBeforeGatesBackward {
   BackwardStep<T> step;
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t unit) const {
     T dh;
-    gru_before_backward(Ops<T>(), step.gate(row, unit, kR), step.h_prev(row, unit), step.through_r(row, unit),
+    gru_before_backward(Ops<T>(), UsualFunctions(), step.gate(row, unit, kR), step.h_prev(row, unit), step.through_r(row, unit),
                         dh);
     step.carry[row * step.h + unit] += dh;
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/cell_options.h"
 #include "rondo/error.h"
 
 namespace rondo::cuda {
@@ -27,6 +28,7 @@ std::string missing_option(const Request& r) {
   if (c.direction == Direction::kReverse) return "cuDNN has no network that runs in reverse only";
   if (training && c.dropout > 0) return "cuDNN has no dropout with one mask for all steps";
   if (training && c.recurrent_dropout > 0) return "cuDNN has no recurrent dropout";
+  if (has_cell_options(c) || c.layer_norm || c.dropconnect > 0) return "the CUDA backend has no such option yet";
   return "";
 }
 
@@ -129,7 +131,7 @@ bool suits(const CudnnNetwork& network, const DeviceTraits& device, bool trainin
 
 CudnnNetwork cudnn_network(const RnnConfig& c, Joins joins, Algorithm algorithm, std::int64_t layer) {
   return {.cell = c.cell,
-          .activation = c.activation,
+          .activation = c.activation.kind,
           .dtype = c.dtype,
           .math_mode = c.math_mode,
           .input_size = layer_input_size(c, layer),
@@ -142,7 +144,8 @@ CudnnNetwork cudnn_network(const RnnConfig& c, Joins joins, Algorithm algorithm,
 PathChoice choose_path(const Request& request, const DeviceTraits& device, const AskedPath& asked) {
   const RnnConfig& c = request.config;
   const bool training = request.phase == Phase::kTraining;
-  const bool has_step = c.dtype == DType::kF32 || c.dtype == DType::kF64;
+  const bool plain = !has_cell_options(c) && !c.layer_norm && c.dropconnect == 0;
+  const bool has_step = plain && (c.dtype == DType::kF32 || c.dtype == DType::kF64);
   PathChoice choice;
   std::string refusal = missing_option(request);
   if (refusal.empty()) refusal = too_large(request);

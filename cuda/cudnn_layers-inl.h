@@ -344,6 +344,7 @@ void CudnnLayers<T, Runtime>::try_out() {
                            .y = {y.get(), out},
                            .h0 = nullptr,
                            .c0 = nullptr,
+                           .c = {},
                            .masks = {},
                            .saved = nullptr,
                            .workspace = workspace.get()};
@@ -353,7 +354,8 @@ void CudnnLayers<T, Runtime>::try_out() {
         LayerForward trained{call, nullptr, nullptr};
         trained.saved = saved.get();
         run_forward(trained, call_of(call).chosen);
-        backward({trained, {}, nullptr, nullptr, {dx.get(), in}, false, nullptr, nullptr, parameters.get()});
+        backward(LayerBackward{trained, {}, {}, nullptr, nullptr, {dx.get(), in}, false, nullptr, nullptr,
+                               parameters.get()});
       } catch (const DeviceError& error) {
         throw CudnnRefusal(error.what());
       }

@@ -91,7 +91,7 @@ struct GruAfterForward {
     T z = step.sum(row, unit, 1) + step.input(row, unit, kZ);
     T n = step.input(row, unit, kN), h;
     const T rn = step.sum(row, unit, 2) + step.recurrent_bias(unit, kFourth);
-    gru_after_forward(Ops<T>(), r, z, n, rn, step.state[row * step.h + unit], h);
+    gru_after_forward(Ops<T>(), UsualFunctions(), r, z, n, rn, step.state[row * step.h + unit], h);
     if (step.training) {
       step.gate(row, unit, kN) = n;
       step.gate(row, unit, kR) = r;
@@ -109,7 +109,7 @@ struct GruBeforeGatesForward {
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t unit) const {
     T r = step.sum(row, unit, 0) + step.input(row, unit, kR);
     T z = step.sum(row, unit, 1) + step.input(row, unit, kZ);
-    gru_before_forward(Ops<T>(), r, z, step.h_reset[row * step.h + unit], step.rh[row * step.ld_rh + unit]);
+    gru_before_forward(Ops<T>(), UsualFunctions(), r, z, step.h_reset[row * step.h + unit], step.rh[row * step.ld_rh + unit]);
     step.gate(row, unit, kZ) = z;
     if (step.training) step.gate(row, unit, kR) = r;
   }
@@ -121,7 +121,7 @@ struct GruBeforeCandidateForward {
   ForwardStep<T> step;
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t unit) const {
     T n = step.sum(row, unit, 0) + step.input(row, unit, kN), h;
-    gru_candidate_forward(Ops<T>(), step.gate(row, unit, kZ), n, step.state[row * step.h + unit], h);
+    gru_candidate_forward(Ops<T>(), UsualFunctions(), step.gate(row, unit, kZ), n, step.state[row * step.h + unit], h);
     if (step.training) step.gate(row, unit, kN) = n;
     step.store_state(row, unit, h);
   }

@@ -83,7 +83,7 @@ class Glue : public LayerBackend {
     runtime_.for_each(count, width, MergeRows<T>{how, rows_of<T>(to), rows_of<T>(a), rows_of<T>(b)});
   }
   void draw_mask(Rows to, const MaskDraw& draw, std::int64_t count, std::int64_t width) override {
-    const T keep = draw.rate < 1 ? static_cast<T>(1 / (1 - draw.rate)) : T(0.0F);
+    const T keep = static_cast<T>(draw.kept);
     runtime_.for_each(count, (width + 3) / 4, DrawMask<T>{rows_of<T>(to), draw, width, keep});
   }
 

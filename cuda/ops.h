@@ -4,9 +4,14 @@
 
 #include <cmath>
 
+#include "core/cell_options.h"
 #include "cuda/runtime.h"
 
+#define RONDO_CELL_CALL RONDO_CELL_FN
+
 namespace rondo::cuda {
+
+#include "core/cells/functions-inl.h"
 
 #include "core/cells/gru-inl.h"
 #include "core/cells/lstm-inl.h"
@@ -19,6 +24,18 @@ struct Ops {
   RONDO_CELL_FN T mul(T a, T b) const { return a * b; }
   RONDO_CELL_FN T sub(T a, T b) const { return a - b; }
   RONDO_CELL_FN T fma(T a, T b, T c) const { return std::fma(a, b, c); }
+  RONDO_CELL_FN T add(T a, T b) const { return a + b; }
+  RONDO_CELL_FN T div(T a, T b) const { return a / b; }
+  RONDO_CELL_FN T abs(T a) const { return std::fabs(a); }
+  RONDO_CELL_FN T set(T value) const { return value; }
+  RONDO_CELL_FN T one() const { return T(1); }
+  RONDO_CELL_FN T clamp(T x, T most) const { return x > most ? most : x < -most ? -most : x; }
+  RONDO_CELL_FN T where_positive(T condition, T yes, T no) const { return condition > T(0) ? yes : no; }
+  // value where low < x < high, else 0.
+  RONDO_CELL_FN T where_between(T x, T low, T high, T value) const { return x > low && x < high ? value : T(0); }
+  RONDO_CELL_FN T expm1(T x) const { return std::expm1(x); }
+  // ln(1 + e^x)
+  RONDO_CELL_FN T softplus(T x) const { return max_zero(x) + std::log1p(std::exp(-std::fabs(x))); }
   RONDO_CELL_FN T max_zero(T a) const { return a < T(0) ? T(0) : a; }
   RONDO_CELL_FN T where_positive(T condition, T value) const { return condition > T(0) ? value : T(0); }
   // Derivatives of the two functions below, by the functions' values.

@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(Each, DeviceMemoryOf, ::testing::ValuesIn(network_kinds
 
 TEST_P(DeviceMemoryOf, EveryCaseGivesTheBitsOfTheCpu) {
   const RnnConfig kind = GetParam().config(1, 1);
-  const CellChoice cell{"", kind.cell, kind.activation, kind.gru_reset};
+  const CellChoice cell{"", kind.cell, kind.activation.kind, kind.gru_reset};
   for (const Case& c : cases()) {
     SCOPED_TRACE(c.name);
     if (kind.dtype == DType::kF32) expect_same<float>(problem_of(c, cell, DType::kF32));

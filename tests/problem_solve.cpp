@@ -190,7 +190,7 @@ Solution<T> train_by_rnn(const Problem& p, const Data& data, const reference::Up
   options.tape = &tape;
   const ForwardResult out = rnn.forward(in.x, options);
   const BackwardArgs b = arrays.backward(upstream);
-  const BackwardResult back = rnn.backward(tape, {b.dy, b.dy_reverse, b.dh_n, b.dc_n, p.given.dx});
+  const BackwardResult back = rnn.backward(tape, {b.dy, b.dy_reverse, b.dh_n, b.dc_n, b.dc, p.given.dx});
   arrays.expect_guards_intact();
   return {{copy<T>(out.y.view()), copy<T>(out.y_reverse.view()), copy<T>(out.h_n.view()),
            copy<T>(out.c_n.view())},

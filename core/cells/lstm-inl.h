@@ -32,3 +32,59 @@ RONDO_CELL_FN void lstm_backward(const Ops& ops, V& i, V& f, V& g, V& o, const V
   g = ops.mul(d_g, ops.tanh_slope(g));
   o = ops.mul(ops.mul(dh, tanh_c), ops.sigmoid_slope(o));
 }
+
+// With the options of RnnConfig: f = 1 - i (input_forget); peepholes p (Gers and Schmidhuber 2000), zeros where
+// there are none; c_t clipped.
+//
+//   i = gate(a_i + p_i c_{t-1})     f = gate(a_f + p_f c_{t-1})     g = candidate(a_g)
+//   c_t = clip(f c_{t-1} + i g)     o = gate(a_o + p_o c_t)         h_t = o output(c_t)
+template <class V>
+struct Peepholes {
+  V i, f, o;
+};
+
+// Both passes.
+template <class Ops, class T, class V>
+RONDO_CELL_FN V lstm_cell_state(const Ops& ops, const CellOptions<T>& options, const V& i, const V& f, const V& g,
+                                const V& c_prev) {
+  const V c = ops.fma(f, c_prev, ops.mul(i, g));
+  return options.cell_clip > 0 ? ops.clamp(c, options.cell_clip) : c;
+}
+
+template <class Ops, class T, class V>
+RONDO_CELL_FN void lstm_general_forward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p, V& i,
+                                        V& f, V& g, V& o, const V& c_prev, V& c, V& h) {
+  const ChosenFunctions<T> functions{options};
+  i = functions.gate(ops, ops.fma(p.i, c_prev, i));
+  f = options.input_forget ? ops.sub(ops.one(), i) : functions.gate(ops, ops.fma(p.f, c_prev, f));
+  g = functions.candidate(ops, g);
+  c = lstm_cell_state(ops, options, i, f, g, c_prev);
+  o = functions.gate(ops, ops.fma(p.o, c, o));
+  h = ops.mul(o, activate(ops, options.output, c));
+}
+
+// As lstm_backward; dc in is of c_t before zoneout. c: out, c_t once more.
+template <class Ops, class T, class V>
+RONDO_CELL_FN void lstm_general_backward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p, V& i,
+                                         V& f, V& g, V& o, const V& c_prev, const V& dh, V& dc, V& c) {
+  const ChosenFunctions<T> functions{options};
+  c = lstm_cell_state(ops, options, i, f, g, c_prev);
+  const V out = activate(ops, options.output, c);
+  const V d_out = ops.mul(ops.mul(dh, o), slope(ops, options.output, out));
+  o = ops.mul(ops.mul(dh, out), functions.gate_slope(ops, o));
+  V d_c = ops.fma(o, p.o, ops.add(d_out, dc));
+  if (options.cell_clip > 0) {
+    const V bound = ops.set(options.cell_clip);
+    d_c = ops.where_between(c, ops.sub(ops.set(T(0)), bound), bound, d_c);
+  }
+  V d_i = ops.mul(d_c, g), d_f = ops.mul(d_c, c_prev);
+  const V d_g = ops.mul(d_c, i), kept = f;
+  if (options.input_forget) {
+    d_i = ops.sub(d_i, d_f);
+    d_f = ops.set(T(0));
+  }
+  i = ops.mul(d_i, functions.gate_slope(ops, i));
+  f = ops.mul(d_f, functions.gate_slope(ops, f));
+  g = ops.mul(d_g, functions.candidate_slope(ops, g));
+  dc = ops.fma(d_c, kept, ops.fma(i, p.i, ops.mul(f, p.f)));
+}

@@ -1,6 +1,6 @@
 // SimpleRNN cell, pointwise part (Elman 1990).
 //
-//   h_t = f(W x_t + R h_{t-1} + b)      f = tanh or relu
+//   h_t = f(W x_t + R h_{t-1} + b)      f = tanh or relu, or the candidate's function of ChosenFunctions
 //
 // Included once per instruction set, in a namespace that has RONDO_CELL_FN and an Ops policy: no includes.
 

@@ -18,7 +18,7 @@ HWY_NOINLINE void GruAfterForward(const ForwardStep<T>& a, At<D> at, const T* su
   hn::Vec<D> r, z, n = LoadInput(a, at, kN), h;
   LoadSums(a, at, sums, kR, r, z);
   const auto rn = hn::Add(hn::Load(D(), sums + 2 * kLanes<T>), at.Load(a.bias + kFourth * a.hp, 0));
-  gru_after_forward(Ops<D>(), r, z, n, rn, at.Load(a.h_prev, a.hp), h);
+  gru_after_forward(Ops<D>(), UsualFunctions(), r, z, n, rn, at.Load(a.h_prev, a.hp), h);
   if (a.training) StoreGates(a, at, kN, n, r, z, rn);
   StoreState(a, at, h);
 }
@@ -28,7 +28,7 @@ HWY_NOINLINE void GruAfterBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D
   hn::Vec<D> n, r, z, rn, carry;
   const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h), dh = LoadStateGradient(a, at, sum);
   LoadGates(a, at, kN, n, r, z, rn);
-  gru_after_backward(Ops<D>(), r, z, n, rn, h_prev, dh, carry);
+  gru_after_backward(Ops<D>(), UsualFunctions(), r, z, n, rn, h_prev, dh, carry);
   StoreGates(a, at, kN, n, r, z, rn);
   at.Store(carry, a.carry, a.hp);
 }
@@ -39,7 +39,7 @@ HWY_NOINLINE void GruBeforeGatesForward(const ForwardStep<T>& a, At<D> at, const
   hn::Vec<D> r, z, rh;
   LoadSums(a, at, sums, kR, r, z);
   // n is the third gate: under per-gate masks it reads the third masked h.
-  gru_before_forward(Ops<D>(), r, z, at.Load(a.h_in + 2 * a.group, a.hp), rh);
+  gru_before_forward(Ops<D>(), UsualFunctions(), r, z, at.Load(a.h_in + 2 * a.group, a.hp), rh);
   at.Store(rh, a.rh, a.hp);
   StoreGates(a, at, kZ, z);
   if (!a.training) return;
@@ -53,7 +53,7 @@ HWY_NOINLINE void GruBeforeCandidateForward(const ForwardStep<T>& a, At<D> at, c
   hn::Vec<D> n, z, h;
   LoadSums(a, at, sums, kN, n);
   LoadGates(a, at, kZ, z);
-  gru_candidate_forward(Ops<D>(), z, n, at.Load(a.h_prev, a.hp), h);
+  gru_candidate_forward(Ops<D>(), UsualFunctions(), z, n, at.Load(a.h_prev, a.hp), h);
   if (a.training) StoreGates(a, at, kN, n);
   StoreState(a, at, h);
 }
@@ -64,7 +64,7 @@ HWY_NOINLINE void GruBeforeCandidateBackward(const BackwardStep<T>& a, At<D> at,
   const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h), dh = LoadStateGradient(a, at, sum);
   LoadGates(a, at, kN, n);
   LoadGates(a, at, kZ, z);
-  gru_candidate_backward(Ops<D>(), z, n, h_prev, dh, carry);
+  gru_candidate_backward(Ops<D>(), UsualFunctions(), z, n, h_prev, dh, carry);
   StoreGates(a, at, kN, n);
   StoreGates(a, at, kZ, z);
   at.Store(carry, a.carry, a.hp);
@@ -75,7 +75,7 @@ template <class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void GruBeforeGatesBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
   hn::Vec<D> r, dh;
   LoadGates(a, at, kR, r);
-  gru_before_backward(Ops<D>(), r, at.LoadPart(a.h_prev, a.ld_h_prev, a.h), sum, dh);
+  gru_before_backward(Ops<D>(), UsualFunctions(), r, at.LoadPart(a.h_prev, a.ld_h_prev, a.h), sum, dh);
   StoreGates(a, at, kR, r);
   at.Store(hn::Add(dh, at.Load(a.carry, a.hp)), a.carry, a.hp);
 }

@@ -31,6 +31,18 @@ struct Ops {
   HWY_INLINE V mul(V a, V b) const { return hn::Mul(a, b); }
   HWY_INLINE V sub(V a, V b) const { return hn::Sub(a, b); }
   HWY_INLINE V fma(V a, V b, V c) const { return hn::MulAdd(a, b, c); }
+  HWY_INLINE V add(V a, V b) const { return hn::Add(a, b); }
+  HWY_INLINE V div(V a, V b) const { return hn::Div(a, b); }
+  HWY_INLINE V abs(V a) const { return hn::Abs(a); }
+  HWY_INLINE V set(T value) const { return hn::Set(d, value); }
+  HWY_INLINE V one() const { return set(1); }
+  HWY_INLINE V where_positive(V condition, V yes, V no) const {
+    return hn::IfThenElse(hn::Gt(condition, hn::Zero(d)), yes, no);
+  }
+  // value where low < x < high, else 0.
+  HWY_INLINE V where_between(V x, V low, V high, V value) const {
+    return hn::IfThenElseZero(hn::And(hn::Gt(x, low), hn::Lt(x, high)), value);
+  }
   HWY_INLINE V max_zero(V a) const { return hn::IfThenElse(hn::Lt(a, hn::Zero(d)), hn::Zero(d), a); }
   HWY_INLINE V where_positive(V condition, V value) const {
     return hn::IfThenElseZero(hn::Gt(condition, hn::Zero(d)), value);
@@ -54,14 +66,26 @@ struct Ops {
     return hn::Div(m, hn::Add(m, set(2)));
   }
 
- private:
-  HWY_INLINE V set(T value) const { return hn::Set(d, value); }
+  // e^x - 1 for x up to where e^x overflows.
+  HWY_INLINE V expm1(V x) const {
+    V scale;
+    const V p = exp_minus_one(clamp(x, E::kMost), scale);
+    return hn::MulAdd(scale, p, hn::Sub(scale, set(1)));
+  }
+  // ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)
+  HWY_INLINE V softplus(V x) const {
+    V scale;
+    const V p = exp_minus_one(clamp(hn::Neg(hn::Abs(x)), E::kMost), scale);
+    return hn::Add(max_zero(x), hn::Log1p(d, hn::MulAdd(scale, p, scale)));
+  }
+
   // By comparisons, since min and max pass a NaN on or drop it as the instruction set pleases.
   HWY_INLINE V clamp(V x, T most) const {
     const V below = hn::IfThenElse(hn::Gt(x, set(most)), set(most), x);
     return hn::IfThenElse(hn::Lt(below, set(-most)), set(-most), below);
   }
 
+ private:
   // p and scale with e^x = scale (1 + p), scale a power of two.
   HWY_INLINE V exp_minus_one(V x, V& scale) const {
     using Limits = std::numeric_limits<T>;

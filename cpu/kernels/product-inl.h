@@ -7,16 +7,21 @@
 #include <algorithm>
 #include <limits>
 
+#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include "core/cell_options.h"
 #include "cpu/kernels/kernels.h"
 
 #define RONDO_CELL_FN HWY_INLINE
+#define RONDO_CELL_CALL HWY_NOINLINE
 
 HWY_BEFORE_NAMESPACE();
 namespace rondo::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 #include "cpu/kernels/ops-inl.h"
+
+#include "core/cells/functions-inl.h"
 
 // Accumulators in flight: what the registers hold beside one weight and a tile's inputs.
 constexpr int kAccumulators = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 24 : 12;

@@ -24,8 +24,8 @@ class RONDO_API PackedWeights {
 };
 
 // What a training forward leaves for its one backward. Holds views of x, and of y where the last
-// layer's outputs can be read from it: these must live unchanged until backward. h0, c0, lengths and
-// masks are copied. Misuse (used twice, another plan, other weights) is an InvalidArgument.
+// layer's outputs can be read from it: these must live unchanged until backward, and under checkpoint_every the
+// supplied masks too. h0, c0, lengths and else all masks are copied. Misuse (used twice, another plan, other weights) is an InvalidArgument.
 class RONDO_API Tape {
  public:
   Tape();                                      // owns its memory, which grows as needed
@@ -51,6 +51,9 @@ struct DropoutArgs {
   std::uint64_t offset = 0;
   std::span<const ConstTensorView> input_masks;      // empty, or L*D views [Gm, N, in of the layer]
   std::span<const ConstTensorView> recurrent_masks;  // empty, or L*D views [Gm, N, H]
+  // Empty, or L*D views [T, N, H] or [N, T, H] of 0, where the state before is kept, and 1.
+  std::span<const ConstTensorView> zoneout_h_masks, zoneout_c_masks;
+  std::span<const ConstTensorView> dropconnect_masks;  // empty, or L*D views [G*H, H], as weight_hh
   // Empty, or L-1 views: [N, W] under kPerSequence, else [T, N, W] or [N, T, W]; the next layer reads W.
   std::span<const ConstTensorView> layer_masks;
 };
@@ -62,10 +65,17 @@ struct ForwardArgs {
   ConstTensorView h0;       // [L*D, N, H]; absent: zeros
   ConstTensorView c0;       // as h0; LSTM only
   ConstTensorView lengths;  // [N], i32 or i64, on the host, any order, 0..T; absent: all T
+  // Both u8 [T, N], or [N, T] batch-major, on the host; absent: no such steps. A row skips the steps with mask 0:
+  // the state stays as it is, the output is as RnnConfig::masked_outputs says; Outputs::kLast is of the last step
+  // that was not skipped. A reset that is not 0 cuts its row before the step, in both directions: the state
+  // that crosses there, also h0 and c0, is replaced by zeros. Needs PlanOptions::resets.
+  ConstTensorView mask, resets;
   TensorView y;             // [T, N, O] or [N, T, O]; [N, O] under Outputs::kLast; absent: not wanted
   TensorView y_reverse;     // Merge::kNone only: the reverse direction, y being the forward one
   TensorView h_n;           // [L*D, N, H]; absent: not wanted
   TensorView c_n;           // as h_n; LSTM only
+  // [T, N, D*H] or [N, T, D*H], directions side by side; needs RnnConfig::cell_sequence; as y in the padding.
+  TensorView c;
   DropoutArgs dropout;      // read when a tape is given
   Tape* tape = nullptr;     // given: training, dropout on. null: inference
   std::span<std::byte> workspace;  // Plan::workspace_bytes, 64-byte aligned
@@ -77,6 +87,7 @@ struct BackwardArgs {
   ConstTensorView dy_reverse;  // as y_reverse
   ConstTensorView dh_n;        // [L*D, N, H]; absent: zero
   ConstTensorView dc_n;        // LSTM only
+  ConstTensorView dc;          // as c; absent: zero
   TensorView dx;               // as x; absent: not wanted. Exactly 0 at padded steps
   TensorView dh0;              // [L*D, N, H]; absent: not wanted; may be dh_n
   TensorView dc0;              // as dh0; LSTM only; may be dc_n
@@ -98,6 +109,7 @@ struct PlanOptions {
   std::int64_t max_n = 1;           // the largest batch, >= 0
   Device device{};
   void* stream = nullptr;  // a cudaStream_t of the device; null: the backend's own. None on the CPU
+  bool resets = false;     // calls may have resets: memory for a state at every step
 };
 
 // A configuration made ready for one device and for all sizes up to max_t and max_n.

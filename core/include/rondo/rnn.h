@@ -9,7 +9,7 @@ namespace rondo {
 // the first forward pass that it is given to, or from Rnn::make_state.
 class RONDO_API State {
  public:
-  TensorView h() { return h_; }  // [L*D, N, H]
+  TensorView h() { return h_; }  // [L*D, N, H or P]
   TensorView c() { return c_; }  // absent unless LSTM
   ConstTensorView h() const { return h_; }
   ConstTensorView c() const { return c_; }
@@ -25,6 +25,8 @@ struct ForwardOptions {
   ConstTensorView h0;       // [L*D, N, H]; absent: zeros
   ConstTensorView c0;       // as h0; LSTM only
   ConstTensorView lengths;  // [N], i32 or i64; absent: all T
+  ConstTensorView mask;     // u8 [T, N] or [N, T], 0: the step is skipped; see ForwardArgs
+  ConstTensorView resets;   // likewise, not 0: the row starts anew before the step, from zeros
   State* state = nullptr;   // stateful use: read in place of h0 and c0, left at the final state
   DropoutArgs dropout;      // read when tape is given
   Tape* tape = nullptr;     // given: training. It keeps views of x and of the returned y
@@ -35,6 +37,7 @@ struct ForwardResult {
   Tensor y_reverse;  // Merge::kNone only
   Tensor h_n;        // [L*D, N, H]
   Tensor c_n;        // LSTM only
+  Tensor c;          // [T, N, D*H] or [N, T, D*H] under RnnConfig::cell_sequence
 };
 
 struct BackwardOptions {
@@ -42,6 +45,7 @@ struct BackwardOptions {
   ConstTensorView dy_reverse;  // as y_reverse
   ConstTensorView dh_n;        // [L*D, N, H]; absent: zero
   ConstTensorView dc_n;        // LSTM only
+  ConstTensorView dc;          // as c; absent: zero
   bool want_dx = true;         // false saves a product when x is data
 };
 
@@ -86,6 +90,10 @@ class RONDO_API Rnn {
   // step of this state. Equal to forward over the whole sequence to within rounding.
   State make_state(std::int64_t n);
   ConstTensorView step(ConstTensorView x_t, State& state);
+  // The same of some rows of the state, whose others stay as they are: live streams that join (after reset_row),
+  // pause and leave share each step. x_t: [n, I]; rows: [n], i32 or i64, on the host, each at most once.
+  // Returns [n, H]. A row's numbers do not depend on its neighbours.
+  ConstTensorView step(ConstTensorView x_t, State& state, ConstTensorView rows);
 
   Device device() const;
   // The device, the reason and the predicted times of the plan that chose it, the first; the latest's path.

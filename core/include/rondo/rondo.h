@@ -4,6 +4,7 @@
 //   N  batch rows        H  hidden size      D  directions, 1 or 2
 //   G  gates: LSTM 4 (i f g o), GRU 3 (r z n), SimpleRNN 1
 //   O  output size: D*H when directions are concatenated, else H
+//   P  size of h where an LSTM projects it; shapes of h, of y and of R's columns then have P for H
 //
 // One training step, complete:
 //

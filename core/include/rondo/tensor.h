@@ -37,13 +37,14 @@ constexpr DType dtype_of() {
   using U = std::remove_const_t<T>;
   static_assert(std::is_same_v<U, float> || std::is_same_v<U, double> || std::is_same_v<U, Float16> ||
                     std::is_same_v<U, BFloat16> || std::is_same_v<U, std::int32_t> ||
-                    std::is_same_v<U, std::int64_t>,
-                "element type must be float, double, Float16, BFloat16, int32_t or int64_t");
+                    std::is_same_v<U, std::int64_t> || std::is_same_v<U, std::uint8_t>,
+                "element type must be float, double, Float16, BFloat16, int32_t, int64_t or uint8_t");
   if constexpr (std::is_same_v<U, float>) return DType::kF32;
   if constexpr (std::is_same_v<U, double>) return DType::kF64;
   if constexpr (std::is_same_v<U, Float16>) return DType::kF16;
   if constexpr (std::is_same_v<U, BFloat16>) return DType::kBf16;
   if constexpr (std::is_same_v<U, std::int32_t>) return DType::kI32;
+  if constexpr (std::is_same_v<U, std::uint8_t>) return DType::kU8;
   return DType::kI64;
 }
 
