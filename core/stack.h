@@ -110,8 +110,7 @@ struct MaskDraw {
   std::uint32_t stream;              // kind, gate, direction and layer
   double rate;
   double kept;  // the factor that is not 0
-  // The number of each row (null: first + i), which is t * batch + n, or where there are steps, n * steps +
-  // t.
+  // The number of each row (null: first + i), which is t * batch + n, or, with steps, n * steps + t.
   const std::int64_t* index;
   std::int64_t batch, steps;
   std::int64_t first = 0;

@@ -32,7 +32,9 @@ struct Ops {
   RONDO_CELL_FN T clamp(T x, T most) const { return x > most ? most : x < -most ? -most : x; }
   RONDO_CELL_FN T where_positive(T condition, T yes, T no) const { return condition > T(0) ? yes : no; }
   // value where low < x < high, else 0.
-  RONDO_CELL_FN T where_between(T x, T low, T high, T value) const { return x > low && x < high ? value : T(0); }
+  RONDO_CELL_FN T where_between(T x, T low, T high, T value) const {
+    return x > low && x < high ? value : T(0);
+  }
   RONDO_CELL_FN T expm1(T x) const { return std::expm1(x); }
   // ln(1 + e^x)
   RONDO_CELL_FN T softplus(T x) const { return max_zero(x) + std::log1p(std::exp(-std::fabs(x))); }
