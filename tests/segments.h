@@ -3,6 +3,8 @@
 // states [L*D, N, H].
 #pragma once
 
+#include <memory>
+#include <numeric>
 #include <utility>
 
 #include "network_fixture.h"
@@ -108,15 +110,51 @@ inline std::vector<Segment> segments_of(const Steps& s) {
   return all;
 }
 
-// Of one pass. y: of each direction, the caller's steps; dropout masks as DropoutArgs has them, time-major.
+// Supplied masks as DropoutArgs has them, time-major.
+enum MaskOf { kOfInput, kOfState, kOfLayer, kOfZoneoutH, kOfZoneoutC, kMaskLists };
 struct PassInputs {
   Cube x, h0, c0, dh_n, dc_n;
-  std::vector<Cube> input_masks, recurrent_masks, layer_masks;
+  std::vector<Cube> masks[kMaskLists];
 };
 struct PassResults {
   Cube h_n, c_n, dx, dh0, dc0;
   std::vector<double> dparameters;
 };
+
+// The masks of one call, as views.
+class MaskViews {
+ public:
+  // make(cube, list): the tensor of a mask.
+  template <class Make>
+  MaskViews(const PassInputs& inputs, LayerMasks layer_masks, Make&& make) {
+    for (int list = 0; list < kMaskLists; ++list) {
+      for (const Cube& mask : inputs.masks[list]) {
+        const Tensor& made = *kept_.emplace_back(std::make_unique<Tensor>(make(mask, MaskOf(list))));
+        ConstTensorView view = made.view();
+        if (list == kOfLayer && layer_masks == LayerMasks::kPerSequence) {
+          view = {view.data, view.dtype, Shape{mask.b == 1 ? 1 : made.shape()[1], mask.c}};
+        }
+        views_[list].push_back(view);
+      }
+    }
+  }
+  void put(DropoutArgs& dropout) const {
+    dropout.input_masks = views_[kOfInput];
+    dropout.recurrent_masks = views_[kOfState];
+    dropout.layer_masks = views_[kOfLayer];
+    dropout.zoneout_h_masks = views_[kOfZoneoutH];
+    dropout.zoneout_c_masks = views_[kOfZoneoutC];
+  }
+
+ private:
+  std::vector<std::unique_ptr<Tensor>> kept_;
+  std::vector<ConstTensorView> views_[kMaskLists];
+};
+// Whether a mask of the list has one for every step.
+inline bool per_step(int list, const RnnConfig& config) {
+  return list == kOfZoneoutH || list == kOfZoneoutC ||
+         (list == kOfLayer && config.layer_masks == LayerMasks::kPerStep);
+}
 
 // Runs every segment by itself. The network's outputs are sequences, both directions side by side.
 class BySegments {
@@ -125,20 +163,22 @@ class BySegments {
       : config_(config), steps_(steps), inputs_(inputs), rnn_(config, Device{}) {
     const std::int64_t width = output_size(config);
     y = Cube(steps.t, steps.n, width);
-    results.h_n = Cube(inputs.h0.a, steps.n, inputs.h0.c);
-    results.c_n = results.dh0 = results.dc0 = results.h_n;
+    c = Cube(steps.t, steps.n, num_directions(config) * config.hidden_size);
+    results.h_n = results.dh0 = Cube(inputs.h0.a, steps.n, inputs.h0.c);
+    results.c_n = results.dc0 = Cube(inputs.c0.a, steps.n, inputs.c0.c);
     results.dx = Cube(steps.t, steps.n, config.input_size);
     for (Segment& segment : segments_of(steps)) forward(runs_.emplace_back(std::move(segment)));
   }
-  // dy: of y.
-  void backward(const Cube& dy) {
+  void backward(const Cube& dy, const Cube& dc_steps) {
     for (Run& run : runs_) {
       const Segment& s = run.segment;
       Cube dh = taken(inputs_.dh_n, s, &Segment::leaves), dc = taken(inputs_.dc_n, s, &Segment::leaves);
       if (!s.steps.empty()) {
         const Tensor dh_n = dh.tensor(config_.dtype), dc_n = dc.tensor(config_.dtype);
         const Tensor d = dy.row(s.row, s.steps).tensor(config_.dtype);
+        const Tensor d_cell = dc_steps.row(s.row, s.steps).tensor(config_.dtype);
         BackwardOptions options{.dy = d, .dh_n = dh_n};
+        if (config_.cell_sequence) options.dc = d_cell;
         if (lstm()) options.dc_n = dc_n;
         const BackwardResult back = rnn_.backward(run.tape, options);
         put(results.dx, s, Cube(back.dx));
@@ -151,7 +191,7 @@ class BySegments {
     results.dparameters = values_of(rnn_.gradients());
   }
 
-  Cube y;
+  Cube y, c;  // of the steps that run
   PassResults results;
 
  private:
@@ -184,37 +224,28 @@ class BySegments {
   }
   void forward(Run& run) {
     const Segment& s = run.segment;
-    const Cube h = taken(inputs_.h0, s, &Segment::enters), c = taken(inputs_.c0, s, &Segment::enters);
+    const Cube h = taken(inputs_.h0, s, &Segment::enters), c_start = taken(inputs_.c0, s, &Segment::enters);
     if (s.steps.empty()) {
       give(results.h_n, s, h, &Segment::leaves);
-      give(results.c_n, s, c, &Segment::leaves);
+      give(results.c_n, s, c_start, &Segment::leaves);
       return;
     }
-    run.alive.reserve(64);
+    run.alive.reserve(4);
     const auto keep = [&](const Cube& cube) -> ConstTensorView {
       return run.alive.emplace_back(cube.tensor(config_.dtype)).view();
     };
-    std::vector<ConstTensorView> masks[3];
-    const std::vector<Cube>* const from[3] = {&inputs_.input_masks, &inputs_.recurrent_masks,
-                                              &inputs_.layer_masks};
-    for (int kind = 0; kind < 3; ++kind) {
-      for (const Cube& mask : *from[kind]) {
-        std::vector<std::int64_t> first;
-        for (std::int64_t i = 0; i < mask.a; ++i) first.push_back(i);
-        const bool per_step = kind == 2 && config_.layer_masks == LayerMasks::kPerStep;
-        ConstTensorView view = keep(mask.row(s.row, per_step ? s.steps : first));
-        if (kind == 2 && !per_step) view = {view.data, view.dtype, Shape{1, mask.c}};
-        masks[kind].push_back(view);
-      }
-    }
+    const MaskViews masks(inputs_, config_.layer_masks, [&](const Cube& mask, MaskOf list) {
+      std::vector<std::int64_t> all(static_cast<std::size_t>(mask.a));
+      std::iota(all.begin(), all.end(), 0);
+      return mask.row(s.row, per_step(list, config_) ? s.steps : all).tensor(config_.dtype);
+    });
     ForwardOptions options{.h0 = keep(h)};
-    if (lstm()) options.c0 = keep(c);
-    options.dropout.input_masks = masks[0];
-    options.dropout.recurrent_masks = masks[1];
-    options.dropout.layer_masks = masks[2];
+    if (lstm()) options.c0 = keep(c_start);
+    masks.put(options.dropout);
     options.tape = &run.tape;
     ForwardResult out = rnn_.forward(keep(inputs_.x.row(s.row, s.steps)), options);
     put(y, s, Cube(out.y));
+    if (config_.cell_sequence) put(c, s, Cube(out.c));
     give(results.h_n, s, Cube(out.h_n), &Segment::leaves);
     if (lstm()) give(results.c_n, s, Cube(out.c_n), &Segment::leaves);
     run.alive.push_back(std::move(out.y));
