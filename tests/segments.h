@@ -145,6 +145,11 @@ class MaskViews {
     dropout.zoneout_h_masks = views_[kOfZoneoutH];
     dropout.zoneout_c_masks = views_[kOfZoneoutC];
   }
+  // The masks stay, and no view of them.
+  void forget_views() {
+    for (std::vector<ConstTensorView>& views : views_)
+      std::fill(views.begin(), views.end(), ConstTensorView());
+  }
 
  private:
   std::vector<std::unique_ptr<Tensor>> kept_;
