@@ -61,8 +61,8 @@ class FakeLayers final : public LayerBackend {
     (memory_.expect_here(pointers), ...);
   }
   FakeMemory::Open opened(const LayerCall& c) {
-    return memory_.open(c.x.data, c.y.data, c.h0, c.c0, c.masks.input, c.masks.recurrent, c.saved,
-                        c.workspace);
+    return memory_.open(c.x.data, c.y.data, c.h0, c.c0, c.c.data, c.masks.input, c.masks.recurrent,
+                        c.masks.connect, c.masks.zoneout_h, c.masks.zoneout_c, c.saved, c.workspace);
   }
 
   FakeMemory& memory_;
@@ -195,6 +195,7 @@ TEST_P(DeviceMemoryOf, MasksResetsAndCheckpointsGiveTheBitsOfTheCpu) {
   for (const bool of_last : {false, true}) {
     RnnConfig config = GetParam().config(5, 19, 2);
     config.dropout = config.recurrent_dropout = config.layer_dropout = 0.25;
+    config.dropconnect = config.zoneout_h = 0.25;
     if (of_last) config.outputs = Outputs::kLast;
     RnnConfig windows = config, product = config;
     windows.checkpoint_every = 3;
