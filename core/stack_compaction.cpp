@@ -41,8 +41,8 @@ bool StackPlan::Compaction::cut(std::int64_t step, std::int64_t row) const {
 }
 
 bool StackPlan::Compaction::is_ragged() const {
-  if (pass.batch_major() && pass.n > 1 && pass.window.t != pass.window.all)
-    return true;  // its steps lie apart
+  const bool apart = pass.batch_major() && pass.n > 1 && pass.window.t != pass.window.all;
+  if (apart) return true;  // in memory: the steps of a window
   const bool flags = !args.mask.absent() || !args.resets.absent();
   for (std::int64_t r = 0; r < pass.n; ++r) {
     if (length(r) != pass.t) return true;
@@ -147,8 +147,8 @@ template <class Visit>
 void StackPlan::Compaction::each_repeat(bool reverse, Visit&& visit) const {
   for (std::int64_t i = 0; i < header.live; ++i) {
     const Segment& segment = segments[i];
-    std::int64_t before = 0,
-                 repeats = 0;  // steps that were processed, and skipped ones since the last of them
+    std::int64_t before = 0;   // steps that were processed
+    std::int64_t repeats = 0;  // skipped ones since the last of them
     for (std::int64_t k = 0; k < segment.end - segment.begin; ++k) {
       const std::int64_t s = reverse ? segment.end - 1 - k : segment.begin + k;
       if (!skipped(s, segment.row)) {
