@@ -102,7 +102,20 @@ struct GatherPrevious {
   }
 };
 
-// Biases take the sums of da's columns: of chunks of rows, then of the chunks, each in a fixed order.
+// to = a times b, or that added; rows of one width.
+template <class T>
+struct MultiplyMatrices {
+  T* to;
+  const T *a, *b;
+  std::int64_t width;
+  bool accumulate;
+  RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t column) const {
+    const std::int64_t at = row * width + column;
+    to[at] = accumulate ? to[at] + a[at] * b[at] : a[at] * b[at];
+  }
+};
+
+// Vectors of parameters take sums of columns: of chunks of rows, then of the chunks, each in a fixed order.
 template <class T>
 struct SumChunks {
   T* to;          // [chunks][width]
@@ -113,6 +126,17 @@ struct SumChunks {
     T sum = 0;
     for (std::int64_t row = number * chunk; row < end; ++row) sum += from[row * width + column];
     to[number * width + column] = sum;
+  }
+};
+template <class T>
+struct AddChunks {
+  T* to;            // [width]
+  const T* chunks;  // [count][width]
+  std::int64_t count, width;
+  RONDO_CELL_FN void operator()(std::int64_t, std::int64_t column) const {
+    T sum = 0;
+    for (std::int64_t i = 0; i < count; ++i) sum += chunks[i * width + column];
+    to[column] += sum;
   }
 };
 // A row is a bias, ih or hh, a column one of its elements.
