@@ -1,5 +1,5 @@
-// The options of a cell as its general equations read them (core/cells), on every device: plain numbers of the
-// pass's type.
+// The options of a cell as its general equations read them (core/cells), on every device: plain numbers of
+// the pass's type.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ struct CellFunction {
 template <class T>
 struct CellOptions {
   CellFunction<T> gate, candidate, output;
-  T clip = 0, cell_clip = 0;   // 0: none
+  T clip = 0, cell_clip = 0;  // 0: none
   bool input_forget = false;
   T update_h = 1, update_c = 1;  // of the new state, where no mask of zoneout says it
 };

@@ -8,8 +8,8 @@ namespace rondo {
 // Offsets in elements from the start of the flat array; absent ones are where they would be.
 struct LayerParameters {
   std::int64_t in;  // columns of weight_ih
-  std::int64_t weight_ih, weight_hh, bias_ih, bias_hh, weight_ch, norm_ih, norm_hh, norm_c, norm_c_bias, weight_hr,
-      end;
+  std::int64_t weight_ih, weight_hh, bias_ih, bias_hh, weight_ch, norm_ih, norm_hh, norm_c, norm_c_bias,
+      weight_hr, end;
 };
 
 inline LayerParameters layer_parameters(const RnnConfig& c, std::int64_t layer, std::int64_t start) {

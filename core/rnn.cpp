@@ -47,7 +47,8 @@ struct Rnn::Impl {
   DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
   enum class Newer { kHost, kHome, kZeros } newer = Newer::kZeros;  // of the gradients
   std::int64_t fetches = 0, sends = 0;  // of gradients, of parameters, where home is not the host
-  // Steps of some rows of a state: these rows' h and c, one beside the other, and which step saw each row last.
+  // Steps of some rows of a state: these rows' h and c, one beside the other, and which step saw each row
+  // last.
   Tensor chosen[2];
   std::vector<std::uint64_t> seen;
   std::uint64_t steps = 0;
@@ -82,8 +83,12 @@ struct Rnn::Impl {
       return plan;
     };
     if (!reason.empty()) return made();
-    const Request request{
-        .config = config, .phase = phase, .max_t = t, .max_n = n, .parameters_on_host = true, .resets = resets};
+    const Request request{.config = config,
+                          .phase = phase,
+                          .max_t = t,
+                          .max_n = n,
+                          .parameters_on_host = true,
+                          .resets = resets};
     const Choice choice = plan_device(request, forced);
     home = choice.device;
     std::optional<Plan> plan;
@@ -191,8 +196,10 @@ struct Rnn::Impl {
     const std::int64_t bytes = all.shape[2] * element_bytes(all.dtype), n = some.shape[1];
     for (std::int64_t i = 0; i < all.shape[0] * n; ++i) {
       std::byte* one = static_cast<std::byte*>(some.data) + i * bytes;
-      std::byte* its = static_cast<std::byte*>(all.data) + (i / n * all.shape[1] + index_at(rows, i % n)) * bytes;
-      std::memcpy(way == Way::kOut ? one : its, way == Way::kOut ? its : one, static_cast<std::size_t>(bytes));
+      std::byte* its =
+          static_cast<std::byte*>(all.data) + (i / n * all.shape[1] + index_at(rows, i % n)) * bytes;
+      std::memcpy(way == Way::kOut ? one : its, way == Way::kOut ? its : one,
+                  static_cast<std::size_t>(bytes));
     }
   }
   TensorView send(const Tensor& array, DeviceMemory& there) const {
@@ -272,8 +279,7 @@ ForwardResult Rnn::forward(ConstTensorView x, const ForwardOptions& o) {
   Impl& m = *impl_;
   const RnnConfig& c = m.config;
   const auto [t, n] = validate_sequence(c, x, o);
-  Plan& plan =
-      m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, t, n, !o.resets.absent());
+  Plan& plan = m.plan_for(o.tape != nullptr ? Phase::kTraining : Phase::kInference, t, n, !o.resets.absent());
   ForwardResult result;
   auto& [y, y_reverse, h_n, c_n, c_all] = result;
   const std::int64_t width = output_size(c);
@@ -344,7 +350,8 @@ BackwardResult Rnn::backward(Tape& tape, const BackwardOptions& o) {
                     .dparameters = dparameters,
                     .workspace = m.workspace.span()};
   Transfers moved(m.home, m.room);
-  for (ConstTensorView* view : {&args.dy, &args.dy_reverse, &args.dh_n, &args.dc_n, &args.dc}) moved.in(*view);
+  for (ConstTensorView* view : {&args.dy, &args.dy_reverse, &args.dh_n, &args.dc_n, &args.dc})
+    moved.in(*view);
   for (TensorView* view : {&args.dx, &args.dh0, &args.dc0}) moved.out(*view);
   moved.send();
   plan.backward(m.packed(plan), tape, args);

@@ -71,8 +71,8 @@ struct MaskFactors {
 
 // What the two passes of one layer share. Flat rows P are those of `sequence`, n its rows with a step. A call
 // has S states, one for each layer and direction that it computes: 1 under Joins::kNothing. Each is [n, H],
-// the next one state_stride elements on. A joined call always has y and dx, both dense, no masks and no c. Where h is
-// projected, shapes have its size for H, but those of c.
+// the next one state_stride elements on. A joined call always has y and dx, both dense, no masks and no c.
+// Where h is projected, shapes have its size for H, but those of c.
 struct LayerCall {
   const Packed& weights;
   LayerId id;
@@ -109,7 +109,7 @@ struct MaskDraw {
   std::array<std::uint32_t, 2> key;  // of (seed, offset)
   std::uint32_t stream;              // kind, gate, direction and layer
   double rate;
-  double kept;                       // the factor that is not 0
+  double kept;  // the factor that is not 0
   // The number of each row (null: i), which is t * batch + n, or where there are steps, n * steps + t.
   const std::int64_t* index;
   std::int64_t batch, steps;
@@ -187,7 +187,7 @@ class StackPlan final : public BackendPlan {
     Pieces layer_mask;            // l: [P or N, O], on the output of layer l
     Pieces input_mask, recurrent_mask, connect_mask;  // i
     Pieces zoneout_h, zoneout_c;                      // i: [P, H]
-    Pieces saved;                       // by call
+    Pieces saved;                                     // by call
     std::size_t kept_bytes;
     Pieces layer, h, c;    // the backend's; [S, N, H]
     Pieces merged;         // [P, O]

@@ -97,7 +97,8 @@ struct StackPlan::ForwardPass : Pass {
     for (std::int64_t l = 0; l <= top; ++l) {
       for (int d = 0; d < directions; ++d) {
         const std::int64_t i = pair(l, d);
-        const auto per_group = [&](MaskKind kind, double rate, auto masks, std::byte* to, std::int64_t width) {
+        const auto per_group = [&](MaskKind kind, double rate, auto masks, std::byte* to,
+                                   std::int64_t width) {
           const void* from = supplied(masks, i, width).data;
           for (int g = 0; g < groups(); ++g) {
             make_mask({shift(to, g * n * width), width}, {shift(from, g * n * width), width},
@@ -116,7 +117,8 @@ struct StackPlan::ForwardPass : Pass {
           MaskDraw source = draw(kOther, config.dropconnect, l, d, kConnect);
           source.index = nullptr;
           source.batch = num_gates(config.cell) * cell_width;
-          make_mask({at(layout.connect_mask, i), h}, supplied(drop.dropconnect_masks, i, h), source, source.batch, h);
+          make_mask({at(layout.connect_mask, i), h}, supplied(drop.dropconnect_masks, i, h), source,
+                    source.batch, h);
         }
         if (zoneout_h) make_zoneout(kZoneoutH, l, d);
         if (zoneout_c) make_zoneout(kZoneoutC, l, d);
@@ -146,7 +148,8 @@ struct StackPlan::ForwardPass : Pass {
     MaskDraw source = draw(kOther, of_h ? config.zoneout_h : config.zoneout_c, l, d, kind);
     source.kept = 1;
     make_step_mask({at(of_h ? layout.zoneout_h : layout.zoneout_c, i), width},
-                   supplied(of_h ? args.dropout.zoneout_h_masks : args.dropout.zoneout_c_masks, i, width), source);
+                   supplied(of_h ? args.dropout.zoneout_h_masks : args.dropout.zoneout_c_masks, i, width),
+                   source);
   }
 
   void run_layer(std::int64_t l, int d) {

@@ -54,8 +54,8 @@ struct StackPlan::Pass {
   LayerBackend& glue;
   const std::int64_t t, n, h;
   const std::int64_t cell_width;  // of c; h's is h
-  const std::int64_t out;  // what a layer hands to the next: H, or D*H side by side
-  const std::int64_t top;  // the last layer
+  const std::int64_t out;         // what a layer hands to the next: H, or D*H side by side
+  const std::int64_t top;         // the last layer
   const int directions;
   const std::int64_t layers_a_call, directions_a_call, states;  // states: of a call
   const std::int64_t element;                                   // bytes of one
@@ -96,8 +96,8 @@ struct StackPlan::Pass {
                    const States& states_of) const {
     const auto [count, width] = states_of;
     for (std::int64_t i = 0; i < count; ++i) {
-      glue.copy_rows({shift(to, i * n * width), width, to_row}, {shift(from, i * n * width), width, from_row}, n,
-                     width);
+      glue.copy_rows({shift(to, i * n * width), width, to_row}, {shift(from, i * n * width), width, from_row},
+                     n, width);
     }
   }
   States h_states() const { return {states, h}; }  // of one call

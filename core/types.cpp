@@ -8,9 +8,9 @@ namespace {
 
 constexpr const char* kCells[] = {"rnn", "lstm", "gru"};
 constexpr const char* kDTypes[] = {"f32", "f64", "f16", "bf16", "i32", "i64", "u8"};
-constexpr const char* kActivations[] = {"tanh",     "relu",     "sigmoid",    "hard_sigmoid", "affine",
-                                        "softsign", "softplus", "elu",        "leaky_relu",   "scaled_tanh",
-                                        "thresholded_relu"};
+constexpr const char* kActivations[] = {"tanh",       "relu",        "sigmoid",         "hard_sigmoid",
+                                        "affine",     "softsign",    "softplus",        "elu",
+                                        "leaky_relu", "scaled_tanh", "thresholded_relu"};
 constexpr const char* kDirections[] = {"forward", "reverse", "bidirectional"};
 constexpr const char* kMerges[] = {"concat", "sum", "mul", "ave", "none"};
 constexpr const char* kPhases[] = {"inference", "training"};

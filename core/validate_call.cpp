@@ -285,7 +285,8 @@ CallSizes validate_forward(const Plan& plan, const Packed* weights, const Forwar
   call.lengths(a.lengths);
   call.flags("mask", a.mask);
   call.flags("resets", a.resets);
-  call.expect(a.resets.absent() || o.resets, "resets was given, expected a plan made with PlanOptions::resets");
+  call.expect(a.resets.absent() || o.resets,
+              "resets was given, expected a plan made with PlanOptions::resets");
   call.outputs({"y", a.y, Use::kWritten}, {"y_reverse", a.y_reverse, Use::kWritten});
   call.states({"h_n", a.h_n, Use::kWritten, "h0"}, {"c_n", a.c_n, Use::kWritten, "c0"});
   call.cell_sequence({"c", a.c, Use::kWritten});

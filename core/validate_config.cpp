@@ -60,21 +60,23 @@ void check_options(const RnnConfig& c) {
   check_clip("preactivation_clip", c.preactivation_clip);
   check_clip("cell_clip", c.cell_clip);
   require(c.projection_size >= 0 && c.projection_size < std::max<std::int64_t>(c.hidden_size, 1),
-          "RnnConfig: projection_size is ", c.projection_size, ", expected 0 for none, or 1 to hidden_size - 1 = ",
-          c.hidden_size - 1);
+          "RnnConfig: projection_size is ", c.projection_size,
+          ", expected 0 for none, or 1 to hidden_size - 1 = ", c.hidden_size - 1);
   const bool after = c.cell == Cell::kGru && c.gru_reset == GruReset::kAfter;
   require(!c.layer_norm || lstm || after, "RnnConfig: layer_norm is set for ", c.cell,
           c.cell == Cell::kGru ? " with reset_before" : "", ", expected an LSTM or a GRU with reset_after");
-  require(!c.layer_norm || c.projection_size == 0, "RnnConfig: layer_norm is set with a projection, expected one of ",
-          "the two");
+  require(!c.layer_norm || c.projection_size == 0,
+          "RnnConfig: layer_norm is set with a projection, expected one of ", "the two");
   const double epsilon = c.layer_norm_epsilon;
   require(epsilon > 0 && std::isfinite(epsilon), "RnnConfig: layer_norm_epsilon is ", epsilon,
           ", expected a finite number above 0");
   validate_least("RnnConfig", "checkpoint_every", c.checkpoint_every, 0);
-  require(c.checkpoint_every == 0 || c.direction != Direction::kBidirectional, "RnnConfig: checkpoint_every is ",
-          c.checkpoint_every, " for a bidirectional network, expected 0: its layers need the whole sequence");
-  require(c.checkpoint_every == 0 || c.masked_outputs == MaskedOutputs::kZero, "RnnConfig: checkpoint_every is ",
-          c.checkpoint_every, " with MaskedOutputs::kRepeat, expected 0 or MaskedOutputs::kZero");
+  require(c.checkpoint_every == 0 || c.direction != Direction::kBidirectional,
+          "RnnConfig: checkpoint_every is ", c.checkpoint_every,
+          " for a bidirectional network, expected 0: its layers need the whole sequence");
+  require(c.checkpoint_every == 0 || c.masked_outputs == MaskedOutputs::kZero,
+          "RnnConfig: checkpoint_every is ", c.checkpoint_every,
+          " with MaskedOutputs::kRepeat, expected 0 or MaskedOutputs::kZero");
 }
 
 }  // namespace

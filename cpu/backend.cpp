@@ -5,7 +5,6 @@
 #include <new>
 #include <string>
 
-#include "core/cell_options.h"
 #include "core/stack.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/layer.h"
@@ -40,7 +39,7 @@ class CpuBackend final : public Backend {
     if (c.dtype != DType::kF32 && c.dtype != DType::kF64) {
       return {false, "the CPU backend computes in f32 and f64, not in " + to_string(c.dtype)};
     }
-    if (has_cell_options(c) || c.layer_norm || c.dropconnect > 0) return {false, "the CPU backend has no such option yet"};
+    if (c.layer_norm) return {false, "the CPU backend has no layer normalisation yet"};
     if (c.input_size <= kMost && c.hidden_size <= kMost) return {};
     return {false,
             "input_size or hidden_size is above " + std::to_string(kMost) + ", more than BLAS can count"};

@@ -32,6 +32,12 @@ Range Split::part(const Sequence& sequence, int index, int count) const {
   return {0, sequence.n, blocks * index / count, blocks * (index + 1) / count};
 }
 
+Range Split::state_part(Range units, int index, int count, std::int64_t state_blocks) const {
+  units.block_begin = by_rows ? 0 : state_blocks * index / count;
+  units.block_end = by_rows ? state_blocks : state_blocks * (index + 1) / count;
+  return units;
+}
+
 template <class T>
 Layers<T>::Layers(const Request& request)
     : config_(request.config),
@@ -39,14 +45,20 @@ Layers<T>::Layers(const Request& request)
       kernels_(kernels<T>()),
       order_(gate_order(config_)),
       h_(config_.hidden_size),
-      hp_(round_up(h_, kernels_.lanes)) {
+      hp_(round_up(h_, kernels_.lanes)),
+      s_(state_size(config_)),
+      sp_(round_up(s_, kernels_.lanes)),
+      inference_options_(cell_options<T>(config_, Phase::kInference, kernels_.activate)),
+      training_options_(cell_options<T>(config_, Phase::kTraining, kernels_.activate)),
+      packing_(config_, kernels_.lanes) {
   prepare_team(num_threads());
 }
 
 template <class T>
 typename Layers<T>::Saved Layers<T>::saved(Arena& arena, std::int64_t flat_rows) const {
   T* gates = arena.take<T>(flat_rows * order_.columns * hp_);
-  return {gates, config_.cell == Cell::kLstm ? arena.take<T>(flat_rows * hp_) : nullptr};
+  T* c = config_.cell == Cell::kLstm ? arena.take<T>(flat_rows * hp_) : nullptr;
+  return {gates, c, projected() ? arena.take<T>(flat_rows * hp_) : nullptr};
 }
 
 template <class T>
@@ -60,16 +72,25 @@ template <class T>
 typename Layers<T>::Memory Layers<T>::memory(Arena& arena, std::int64_t in, std::int64_t flat_rows,
                                              std::int64_t n, bool training) const {
   Memory m{};
-  const std::int64_t state = n * hp_;
-  for (T** p : {&m.h[0], &m.h[1], &m.c, &m.rh}) *p = arena.take<T>(state);
+  const std::int64_t state = n * sp_, cell_state = n * hp_;
+  for (T** p : {&m.h[0], &m.h[1]}) *p = arena.take<T>(state);
+  for (T** p : {&m.c, &m.rh}) *p = arena.take<T>(cell_state);
   if (!training) {
     m.gates = arena.take<T>(flat_rows * order_.gates * hp_);
     return m;
   }
-  for (T** p : {&m.carry, &m.dc}) *p = arena.take<T>(state);
+  m.carry = arena.take<T>(state);
+  m.dc = arena.take<T>(cell_state);
   for (T** p : {&m.mask, &m.h_masked[0], &m.h_masked[1]}) *p = arena.take<T>(order_.gates * state);
   m.x_masked = arena.take<T>(flat_rows * in);
-  m.h_in = arena.take<T>(flat_rows * h_);
+  m.h_in = arena.take<T>(flat_rows * s_);
+  if (projected()) m.dm = arena.take<T>(flat_rows * sp_);
+  if (config_.peephole) m.dpeephole = arena.take<T>(3 * cell_state);
+  if (config_.dropconnect > 0) {
+    m.dr = arena.take<T>(order_.gates * h_ * s_);
+    packing_.lay_out_forward(m.connected, arena);
+    packing_.lay_out_backward(m.connected, arena);
+  }
   return m;
 }
 
@@ -89,14 +110,17 @@ std::unique_ptr<Packed> Layers<T>::pack(const void* parameters) const {
 
 template <class T>
 const typename Kernels<T>::Cell& Layers<T>::cell() const {
+  const bool general = has_cell_options(config_), after = config_.gru_reset == GruReset::kAfter;
   switch (config_.cell) {
     case Cell::kLstm:
-      return kernels_.lstm;
+      return projected() ? kernels_.lstm_projected : general ? kernels_.lstm_general : kernels_.lstm;
     case Cell::kGru:
-      return config_.gru_reset == GruReset::kAfter ? kernels_.gru_after : kernels_.gru_before;
+      if (general) return after ? kernels_.gru_after_general : kernels_.gru_before_general;
+      return after ? kernels_.gru_after : kernels_.gru_before;
     case Cell::kSimpleRnn:
       break;
   }
+  if (general) return kernels_.simple_general;
   return config_.activation == Activation::kTanh ? kernels_.simple_tanh : kernels_.simple_relu;
 }
 
@@ -104,7 +128,7 @@ const typename Kernels<T>::Cell& Layers<T>::cell() const {
 template <class T>
 Split Layers<T>::split_work(const Sequence& sequence) const {
   Split split{1, false, hp_ / kernels_.lanes};
-  const std::int64_t row_flops = 2 * order_.gates * h_ * h_;
+  const std::int64_t row_flops = 2 * order_.gates * h_ * s_;
   // A hand-over to the team costs some microseconds, a meeting after a step about 0.2.
   constexpr std::int64_t kWorthATeam = 400'000, kWorthAMeeting = 60'000;
   if (sequence.total() * row_flops < kWorthATeam) return split;
@@ -112,7 +136,7 @@ Split Layers<T>::split_work(const Sequence& sequence) const {
     split.threads = static_cast<int>(std::min<std::int64_t>(num_threads(), sequence.n / 4));
     split.by_rows = true;
   } else if (sequence.n * row_flops >= kWorthAMeeting) {
-    split.threads = static_cast<int>(std::min<std::int64_t>(together_threads(), split.blocks));
+    split.threads = static_cast<int>(std::min<std::int64_t>(together_threads(), sp_ / kernels_.lanes));
   }
   return split;
 }

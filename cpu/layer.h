@@ -5,6 +5,7 @@
 
 #include "core/arena.h"
 #include "cpu/glue.h"
+#include "cpu/states.h"
 #include "cpu/team.h"
 #include "cpu/weights.h"
 
@@ -16,6 +17,13 @@ struct Split {
   bool by_rows = false;  // else by units, and the threads meet after every step
   std::int64_t blocks;   // of units
   Range part(const Sequence& sequence, int index, int count) const;
+  // The same rows, and the units of h where it is projected: `state_blocks` of them.
+  Range state_part(Range units, int index, int count, std::int64_t state_blocks) const;
+};
+
+// What a thread works on in the phases of a step: units of the cell, and of h.
+struct Parts {
+  Range units, states;
 };
 
 template <class T>
@@ -34,31 +42,42 @@ class Layers final : public Glue<T> {
   struct Saved {
     T* gates;  // [P][columns * Hp]: activations, then gradients of the pre-activations
     T* c;      // [P][Hp], LSTM
+    T* m;      // [P][Hp], projection: what it multiplied
   };
   struct Memory {
-    T* h[2];   // [n][Hp]: states of even and odd steps; backward: h0 and its gradient
+    T* h[2];   // [n][Sp]: states of even and odd steps; backward: h0 and its gradient
     T* c;      // [n][Hp], LSTM: c_t; backward: c0
-    T* rh;     // [n][Hp], reset_before
+    T* rh;     // [n][Hp], reset_before; or what a projection multiplies
     T* gates;  // [P][G * Hp], inference only
     // Training only.
-    T *carry, *dc;   // [n][Hp]: gradients on their way to the step before
-    T* mask;         // [groups][n][Hp]
-    T* h_masked[2];  // [groups][n][Hp]
-    T* x_masked;     // [P][in], what W multiplied; then d loss / d of it
-    T* h_in;         // [P][H], what R multiplied
+    T *carry, *dc;              // [n][Sp], [n][Hp]: gradients on their way to the step before
+    T* mask;                    // [groups][n][Sp]
+    T* h_masked[2];             // [groups][n][Sp]
+    T* x_masked;                // [P][in], what W multiplied; then d loss / d of it
+    T* h_in;                    // [P][S], what R multiplied
+    T* dm;                      // [P][Sp], projection: its gradient
+    T* dpeephole;               // [n][3][Hp]
+    T* dr;                      // [G * H, S], dropconnect: gradient of what multiplied h
+    LayerWeights<T> connected;  // R under dropconnect, room for both passes
+    LayerWeights<T> w;          // of this call
   };
   Saved saved(Arena& arena, std::int64_t flat_rows) const;
   Memory memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n, bool training) const;
   const typename Kernels<T>::Cell& cell() const;
+  bool projected() const { return config_.projection_size > 0; }
+  States<T> h_states(const LayerCall& call) const { return {s_, sp_, call.sequence.n}; }
+  States<T> c_states(const LayerCall& call) const { return {h_, hp_, call.sequence.n}; }
   Split split_work(const Sequence& sequence) const;
-  // Calls body(range, meet) with each thread's part; meet() waits for the others where they share rows.
+  // Calls body(parts, meet) with each thread's part; meet() waits for the others where they share rows.
   template <class Body>
   void on_parts(const Sequence& sequence, Body body) const {
     const Split split = split_work(sequence);
     Barrier barrier;
     on_team(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
       const bool meets = count > 1 && !split.by_rows;
-      body(split.part(sequence, index, count), [&] {
+      const Range units = split.part(sequence, index, count);
+      const std::int64_t state_blocks = sp_ / kernels_.lanes;
+      body(Parts{units, split.state_part(units, index, count, state_blocks)}, [&] {
         if (meets) barrier.wait(count);
       });
     });
@@ -68,20 +87,26 @@ class Layers final : public Glue<T> {
     return static_cast<const Weights<T>&>(call.weights).layer(call.id.layer, call.id.reverse);
   }
   void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
+  ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, std::int64_t ld) const;
   void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
+  BackwardStep<T> second_phase(BackwardStep<T> step, const Memory& m) const;
   BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m) const;
   void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void add_product(T* to, const GateRun& run, const T* da, ConstRows operand, std::int64_t flat_rows,
                    std::int64_t width) const;
   void gather_h(const LayerBackward& call, const Memory& m, const T* mask) const;
-  void parameter_gradients(const LayerBackward& call, const Memory& m, const T* da) const;
+  void parameter_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const;
+  void recurrent_gradient(const LayerBackward& call, const Memory& m, const T* da, T* dR) const;
+  void bias_gradients(const LayerBackward& call, const Memory& m, const T* da) const;
   void input_gradient(const LayerBackward& call, const Memory& m, const T* da) const;
 
   RnnConfig config_;
   Phase phase_;
   const Kernels<T>& kernels_;
   const GateOrder& order_;
-  std::int64_t h_, hp_;
+  std::int64_t h_, hp_, s_, sp_;
+  CellOptions<T> inference_options_, training_options_;
+  RecurrentPacking<T> packing_;
 };
 
 }  // namespace rondo::cpu

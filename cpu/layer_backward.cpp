@@ -35,30 +35,40 @@ void Layers<T>::backward(const LayerBackward& call) {
   const std::int64_t flat_rows = call.sequence.total(), n = call.sequence.n;
   const bool lstm = config_.cell == Cell::kLstm;
   Arena work(call.workspace), kept(call.saved);
-  const Memory m = memory(work, weights(call).in, flat_rows, n, true);
+  Memory m = memory(work, weights(call).at.in, flat_rows, n, true);
+  m.w = weights(call);
+  if (call.masks.connect != nullptr) {
+    LayerWeights<T> connected{};
+    connected.transposed = m.connected.transposed;
+    connected.transposed_n = m.connected.transposed_n;
+    packing_.multiply(connected, m.w, static_cast<const T*>(call.masks.connect));
+    m.w.transposed = connected.transposed;
+    m.w.transposed_n = connected.transposed_n;
+  }
   const Saved s = saved(kept, flat_rows);
-  const States<T> states{h_, hp_, n};
+  const States<T> states = h_states(call), cells = c_states(call);
   states.load(m.carry, call.dh_n);
   states.load(m.h[0], call.h0);
-  if (lstm) states.load(m.dc, call.dc_n);
-  if (lstm) states.load(m.c, call.c0);
+  if (lstm) cells.load(m.dc, call.dc_n);
+  if (lstm) cells.load(m.c, call.c0);
   if (call.masks.recurrent != nullptr) states.load_masks(m.mask, call.masks);
+  if (config_.peephole) std::fill_n(m.dpeephole, n * 3 * hp_, T(0));
 
   backward_loop(call, m, s);
   states.store(m.h[1], call.dh0);
-  if (lstm) states.store(m.dc, call.dc0);
-  if (call.dparameters != nullptr) parameter_gradients(call, m, s.gates);
+  if (lstm) cells.store(m.dc, call.dc0);
+  if (call.dparameters != nullptr) parameter_gradients(call, m, s);
   if (call.dx.data != nullptr) input_gradient(call, m, s.gates);
 }
 
 // What all steps share.
 template <class T>
 BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory& m) const {
-  const std::int64_t row = call.sequence.row_stride, group = call.sequence.n * hp_;
+  const std::int64_t row = call.sequence.row_stride, group = call.sequence.n * sp_;
   const bool masked = call.masks.recurrent != nullptr, per_gate = masked && call.masks.groups > 1;
   BackwardStep<T> step{};
-  step.recurrent = weights(call).transposed;
-  step.ld_gates = row * order_.columns * hp_;
+  step.recurrent = m.w.transposed;
+  step.ld_gates = step.ld_da = row * order_.columns * hp_;
   step.ld_y = row * call.y.ld;
   step.ld_c = row * hp_;
   step.ld_dy = row * call.dy.ld;
@@ -70,6 +80,34 @@ BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory
   step.dh0 = m.h[1];
   step.h = h_;
   step.hp = hp_;
+  step.s = s_;
+  step.sp = sp_;
+  step.options = &training_options_;
+  step.peephole = m.w.peephole;
+  step.dpeephole = m.dpeephole;
+  step.ld_update_h = row * s_;
+  step.ld_update_c = row * h_;
+  step.ld_dc_out = row * call.dc.ld;
+  step.ld_dm = row * sp_;
+  return step;
+}
+
+// The product of the second phase: dn R_n, or through the projection.
+template <class T>
+BackwardStep<T> Layers<T>::second_phase(BackwardStep<T> step, const Memory& m) const {
+  step.segments = 1;
+  if (projected()) {
+    step.recurrent = m.w.transposed_projection;
+    step.k = sp_;
+    step.da = step.dm;
+    step.ld_da = step.ld_dm;
+    step.mask = nullptr;
+    return step;
+  }
+  step.recurrent = m.w.transposed_n;
+  step.k = hp_;
+  step.da = step.gates + order_.input_column[2] * hp_;
+  if (step.mask != nullptr) step.mask += 2 * step.mask_group;
   return step;
 }
 
@@ -83,44 +121,45 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
   const typename Kernels<T>::Cell& step = cell();
   const BackwardStep<T> base = backward_step(call, m);
 
-  on_parts(seq, [&](const Range& mine, auto meet) {
+  const auto rows = [](const void* all, std::int64_t start, std::int64_t width) {
+    return all == nullptr ? nullptr : static_cast<const T*>(all) + start * width;
+  };
+  on_parts(seq, [&](const Parts& mine, auto meet) {
     // Rows [begin, end) of step s. next and prev: the steps processed after and before it, -1 for none.
     const auto run = [&](std::int64_t s, std::int64_t next, std::int64_t prev, std::int64_t begin,
                          std::int64_t end) {
-      Range range = mine;
-      range.row_begin = std::max(mine.row_begin, begin);
-      range.row_end = std::min(mine.row_end, end);
-      const bool any = range.row_begin < range.row_end;
+      auto [units, own_states] = mine;
+      units.row_begin = own_states.row_begin = std::max(units.row_begin, begin);
+      units.row_end = own_states.row_end = std::min(units.row_end, end);
+      const bool any = units.row_begin < units.row_end;
       BackwardStep<T> a = base;
       const std::int64_t start = seq.start(s), start_prev = prev < 0 ? 0 : seq.start(prev);
       a.gates = saved.gates + start * ld;
       a.y = y + start * call.y.ld;
-      a.dy = dy == nullptr ? nullptr : dy + start * call.dy.ld;
+      a.dy = rows(dy, start, call.dy.ld);
       a.h_prev = prev < 0 ? m.h[0] : y + start_prev * call.y.ld;
-      a.ld_h_prev = prev < 0 ? hp_ : base.ld_y;
+      a.ld_h_prev = prev < 0 ? sp_ : base.ld_y;
       if (saved.c != nullptr) {
         a.c = saved.c + start * hp_;
         a.c_prev = prev < 0 ? m.c : saved.c + start_prev * hp_;
         a.ld_c_prev = prev < 0 ? hp_ : base.ld_c;
       }
+      a.dc_out = rows(call.dc.data, start, call.dc.ld);
+      a.update_h = rows(call.masks.zoneout_h, start, s_);
+      a.update_c = rows(call.masks.zoneout_c, start, h_);
+      if (m.dm != nullptr) a.dm = m.dm + start * sp_;
       a.k = next < 0 ? 0 : order_.recurrent_gates * hp_;
       a.da = next < 0 ? a.gates : saved.gates + seq.start(next) * ld + recurrent_column;
-      if (any) step.backward(a, range);
+      if (any) step.backward(a, own_states);
       if (step.backward_second != nullptr) {
         meet();
-        BackwardStep<T> second = a;
-        second.recurrent = weights(call).transposed_n;
-        second.k = hp_;
-        second.da = a.gates + order_.input_column[2] * hp_;
-        if (base.mask != nullptr) second.mask += 2 * base.mask_group;
-        second.segments = 1;
-        if (any) step.backward_second(second, range);
+        if (any) step.backward_second(second_phase(a, m), units);
       }
       meet();
       if (prev >= 0 || call.dh0 == nullptr) return;
       a.k = order_.recurrent_gates * hp_;
       a.da = a.gates + recurrent_column;
-      if (any) kernels_.finish(a, range);
+      if (any) kernels_.finish(a, own_states);
     };
     for (std::int64_t i = seq.t; i-- > 0;) {
       const std::int64_t s = reverse ? seq.t - 1 - i : i, live = seq.rows(s);
@@ -152,12 +191,10 @@ void Layers<T>::add_product(T* to, const GateRun& run, const T* da, ConstRows op
 }
 
 template <class T>
-void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, const T* da) const {
-  const std::int64_t flat_rows = call.sequence.total(), in = weights(call).in;
-  T* dW = static_cast<T*>(call.dparameters) + weights(call).offset;
-  T* dR = dW + order_.gates * h_ * in;
-  T* db_ih = dR + order_.gates * h_ * h_;
-  T* db_hh = db_ih + order_.gates * h_;
+void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const {
+  const LayerParameters& at = m.w.at;
+  const std::int64_t flat_rows = call.sequence.total(), in = at.in;
+  T* to = static_cast<T*>(call.dparameters);
   const bool padded = hp_ != h_, per_gate = call.masks.groups > 1;
 
   // W multiplied x, masked for each gate or for all.
@@ -168,31 +205,67 @@ void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, 
       const std::int64_t group = per_gate ? run.gate * call.masks.group_rows * in : 0;
       mask_sequence(call.sequence, call.x, masks + group, in, m.x_masked);
     }
-    add_product(dW, run, da, masks == nullptr ? call.x : ConstRows{m.x_masked, in}, flat_rows, in);
+    add_product(to + at.weight_ih, run, s.gates, masks == nullptr ? call.x : ConstRows{m.x_masked, in},
+                flat_rows, in);
   }
+  if (call.masks.connect == nullptr) {
+    recurrent_gradient(call, m, s.gates, to + at.weight_hh);
+  } else {
+    const T* factors = static_cast<const T*>(call.masks.connect);
+    std::fill_n(m.dr, order_.gates * h_ * s_, T(0));
+    recurrent_gradient(call, m, s.gates, m.dr);
+    for (std::int64_t i = 0; i < order_.gates * h_ * s_; ++i) to[at.weight_hh + i] += m.dr[i] * factors[i];
+  }
+  bias_gradients(call, m, s.gates);
+  if (!projected()) return;
+  gemm(Gemm<T>{.transpose_a = true,
+               .m = s_,
+               .n = h_,
+               .k = flat_rows,
+               .a = m.dm,
+               .lda = sp_,
+               .b = s.m,
+               .ldb = hp_,
+               .c = to + at.weight_hr,
+               .ldc = h_,
+               .accumulate = true},
+       num_threads());
+}
 
-  // R multiplied h_{t-1}, masked likewise; under reset_before n's part multiplied r h, which was saved.
-  const bool masked = call.masks.recurrent != nullptr, apart = masked && per_gate;
-  for (const GateRun& run : gate_runs(order_.recurrent_column, order_.recurrent_gates, padded || apart)) {
+// R multiplied h_{t-1}, masked for each gate or for all; under reset_before n's part multiplied r h, which
+// was saved.
+template <class T>
+void Layers<T>::recurrent_gradient(const LayerBackward& call, const Memory& m, const T* da, T* dR) const {
+  const std::int64_t flat_rows = call.sequence.total(), ld = order_.columns * hp_;
+  const bool masked = call.masks.recurrent != nullptr, apart = masked && call.masks.groups > 1;
+  for (const GateRun& run : gate_runs(order_.recurrent_column, order_.recurrent_gates, hp_ != h_ || apart)) {
     if (run.gate == 0 || apart) {
-      gather_h(call, m, masked ? m.mask + (apart ? run.gate * call.sequence.n * hp_ : 0) : nullptr);
+      gather_h(call, m, masked ? m.mask + (apart ? run.gate * call.sequence.n * sp_ : 0) : nullptr);
     }
-    add_product(dR, run, da, {m.h_in, h_}, flat_rows, h_);
+    add_product(dR, run, da, {m.h_in, s_}, flat_rows, s_);
   }
-  const std::int64_t ld = order_.columns * hp_;
-  if (order_.recurrent_gates != order_.gates) {
-    const GateRun n{2, 1, order_.recurrent_column[2]};
-    add_product(dR, n, da, {da + (order_.columns - 1) * hp_, ld}, flat_rows, h_);
-  }
+  if (order_.recurrent_gates == order_.gates) return;
+  const GateRun n{2, 1, order_.recurrent_column[2]};
+  add_product(dR, n, da, {da + (order_.columns - 1) * hp_, ld}, flat_rows, h_);
+}
 
+// Of biases and peepholes.
+template <class T>
+void Layers<T>::bias_gradients(const LayerBackward& call, const Memory& m, const T* da) const {
+  const LayerParameters& at = m.w.at;
+  const std::int64_t flat_rows = call.sequence.total(), ld = order_.columns * hp_;
+  T* to = static_cast<T*>(call.dparameters);
   for (int g = 0; g < order_.gates && config_.bias != Bias::kNone; ++g) {
-    add_column_sums(db_ih + g * h_, da + order_.input_column[g] * hp_, ld, flat_rows, h_);
+    add_column_sums(to + at.bias_ih + g * h_, da + order_.input_column[g] * hp_, ld, flat_rows, h_);
     if (config_.bias == Bias::kSingle) continue;
-    add_column_sums(db_hh + g * h_, da + order_.recurrent_column[g] * hp_, ld, flat_rows, h_);
+    add_column_sums(to + at.bias_hh + g * h_, da + order_.recurrent_column[g] * hp_, ld, flat_rows, h_);
+  }
+  for (int g = 0; g < 3 && config_.peephole; ++g) {
+    add_column_sums(to + at.weight_ch + g * h_, m.dpeephole + g * hp_, 3 * hp_, call.sequence.n, h_);
   }
 }
 
-// h_in [P][H] = h_{t-1}, times the mask [n][Hp] if there is one.
+// h_in [P][S] = h_{t-1}, times the mask [n][Sp] if there is one.
 template <class T>
 void Layers<T>::gather_h(const LayerBackward& call, const Memory& m, const T* mask) const {
   const Sequence& seq = call.sequence;
@@ -200,15 +273,15 @@ void Layers<T>::gather_h(const LayerBackward& call, const Memory& m, const T* ma
   for_each_row(seq, [&](std::int64_t s, std::int64_t r, std::int64_t flat) {
     const std::int64_t prev = call.id.reverse ? s + 1 : s - 1;
     const bool first = prev < 0 || prev >= seq.t || r >= seq.rows(prev);
-    const T* from = first ? m.h[0] + r * hp_ : y + (seq.start(prev) + r * seq.row_stride) * call.y.ld;
-    T* to = m.h_in + flat * h_;
-    for (std::int64_t j = 0; j < h_; ++j) to[j] = mask == nullptr ? from[j] : from[j] * mask[r * hp_ + j];
+    const T* from = first ? m.h[0] + r * sp_ : y + (seq.start(prev) + r * seq.row_stride) * call.y.ld;
+    T* to = m.h_in + flat * s_;
+    for (std::int64_t j = 0; j < s_; ++j) to[j] = mask == nullptr ? from[j] : from[j] * mask[r * sp_ + j];
   });
 }
 
 template <class T>
 void Layers<T>::input_gradient(const LayerBackward& call, const Memory& m, const T* da) const {
-  const std::int64_t in = weights(call).in;
+  const std::int64_t in = m.w.at.in;
   const T* masks = static_cast<const T*>(call.masks.input);
   const bool per_gate = masks != nullptr && call.masks.groups > 1;
   const Rows to = masks == nullptr ? call.dx : Rows{m.x_masked, in};
@@ -222,7 +295,7 @@ void Layers<T>::input_gradient(const LayerBackward& call, const Memory& m, const
                  .k = gates * h_,
                  .a = da + column,
                  .lda = order_.columns * hp_,
-                 .b = weights(call).input_rows + column * in,
+                 .b = m.w.input_rows + column * in,
                  .ldb = in,
                  .c = static_cast<T*>(to.data),
                  .ldc = to.ld,

@@ -11,8 +11,17 @@ void Layers<T>::forward(const LayerForward& call) {
   const bool training = call.saved != nullptr;
   const std::int64_t flat_rows = call.sequence.total();
   Arena work(call.workspace), kept(call.saved);
-  const Memory m = memory(work, weights(call).in, flat_rows, call.sequence.n, training);
-  const Saved s = training ? saved(kept, flat_rows) : Saved{m.gates, nullptr};
+  Memory m = memory(work, weights(call).at.in, flat_rows, call.sequence.n, training);
+  m.w = weights(call);
+  if (call.masks.connect != nullptr) {
+    LayerWeights<T> connected{};
+    connected.recurrent = m.connected.recurrent;
+    connected.recurrent_n = m.connected.recurrent_n;
+    packing_.multiply(connected, m.w, static_cast<const T*>(call.masks.connect));
+    m.w.recurrent = connected.recurrent;
+    m.w.recurrent_n = connected.recurrent_n;
+  }
+  const Saved s = training ? saved(kept, flat_rows) : Saved{m.gates, nullptr, nullptr};
   const std::int64_t ld = (training ? order_.columns : order_.gates) * hp_;
 
   project_input(call, m, s.gates, ld);
@@ -21,12 +30,13 @@ void Layers<T>::forward(const LayerForward& call) {
 
 template <class T>
 void Layers<T>::project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const {
-  const LayerWeights<T>& w = weights(call);
+  const LayerWeights<T>& w = m.w;
+  const std::int64_t in = w.at.in;
   const std::int64_t flat_rows = call.sequence.total(), gate_blocks = hp_ / kernels_.lanes;
   const T* masks = static_cast<const T*>(call.masks.input);
-  const std::int64_t flops = 2 * flat_rows * order_.gates * h_ * w.in;
+  const std::int64_t flops = 2 * flat_rows * order_.gates * h_ * in;
   const int threads = flops < 400'000 ? 1 : num_threads();
-  Product<T> product{static_cast<const T*>(call.x.data), call.x.ld, w.in, w.input, gates, ld};
+  Product<T> product{static_cast<const T*>(call.x.data), call.x.ld, in, w.input, gates, ld};
   const auto multiply = [&](std::int64_t first_block, std::int64_t blocks) {
     on_team(Together::kApart, threads, [&](int index, int count) {
       Range range{0, flat_rows, first_block, first_block + blocks};
@@ -43,73 +53,100 @@ void Layers<T>::project_input(const LayerForward& call, const Memory& m, T* gate
   };
   if (masks == nullptr) return multiply(0, order_.gates * gate_blocks);
   product.in = m.x_masked;
-  product.ld_in = w.in;
+  product.ld_in = in;
   for (int g = 0; g < call.masks.groups; ++g) {
-    mask_sequence(call.sequence, call.x, masks + g * call.masks.group_rows * w.in, w.in, m.x_masked);
+    mask_sequence(call.sequence, call.x, masks + g * call.masks.group_rows * in, in, m.x_masked);
     if (call.masks.groups == 1) return multiply(0, order_.gates * gate_blocks);
     multiply(order_.input_column[g] * gate_blocks, gate_blocks);
   }
+}
+
+// What all steps share.
+template <class T>
+ForwardStep<T> Layers<T>::forward_step(const LayerForward& call, const Memory& m, std::int64_t ld) const {
+  const Sequence& seq = call.sequence;
+  const bool masked = call.masks.recurrent != nullptr;
+  ForwardStep<T> step{};
+  step.recurrent = m.w.recurrent;
+  step.recurrent_n = m.w.recurrent_n;
+  step.k = s_;
+  step.group = step.mask_group = masked && call.masks.groups > 1 ? seq.n * sp_ : 0;
+  step.ld_gates = seq.row_stride * ld;
+  step.bias = m.w.bias;
+  step.c = m.c;
+  step.ld_c_saved = seq.row_stride * hp_;
+  step.rh = m.rh;
+  step.ld_y = seq.row_stride * call.y.ld;
+  step.mask = masked ? m.mask : nullptr;
+  step.groups = call.masks.groups;
+  step.h = h_;
+  step.hp = hp_;
+  step.s = s_;
+  step.sp = sp_;
+  step.training = call.saved != nullptr;
+  step.options = step.training ? &training_options_ : &inference_options_;
+  step.peephole = m.w.peephole;
+  step.ld_update_h = seq.row_stride * s_;
+  step.ld_update_c = seq.row_stride * h_;
+  step.ld_c_out = seq.row_stride * call.c.ld;
+  step.m = m.rh;
+  step.ld_m = step.training ? seq.row_stride * hp_ : hp_;
+  step.projection = m.w.projection;
+  return step;
 }
 
 template <class T>
 void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Saved& saved,
                              std::int64_t ld) const {
   const Sequence& seq = call.sequence;
-  const LayerWeights<T>& w = weights(call);
-  const States<T> states{h_, hp_, seq.n};
+  const States<T> states = h_states(call), cells = c_states(call);
   const bool masked = call.masks.recurrent != nullptr, lstm = config_.cell == Cell::kLstm;
   states.load(m.h[0], call.h0);
-  if (lstm) states.load(m.c, call.c0);
+  if (lstm) cells.load(m.c, call.c0);
   if (masked) states.load_masks(m.mask, call.masks);
   // A ragged reverse pass meets a row at its last valid step, which may be odd or even.
-  if (seq.offsets != nullptr) std::copy_n(m.h[0], seq.n * hp_, m.h[1]);
+  if (seq.offsets != nullptr) std::copy_n(m.h[0], seq.n * sp_, m.h[1]);
   for (int side = 0; masked && side < (seq.offsets != nullptr ? 2 : 1); ++side) {
     states.apply_masks(m.h_masked[side], m.h[0], m.mask, call.masks.groups);
   }
 
-  ForwardStep<T> base{};
-  base.recurrent = w.recurrent;
-  base.recurrent_n = w.recurrent_n;
-  base.k = h_;
-  base.group = base.mask_group = masked && call.masks.groups > 1 ? seq.n * hp_ : 0;
-  base.ld_gates = seq.row_stride * ld;
-  base.bias = w.bias;
-  base.c = m.c;
-  base.ld_c_saved = seq.row_stride * hp_;
-  base.rh = m.rh;
-  base.ld_y = seq.row_stride * call.y.ld;
-  base.mask = masked ? m.mask : nullptr;
-  base.groups = call.masks.groups;
-  base.h = h_;
-  base.hp = hp_;
-  base.training = call.saved != nullptr;
-
+  const ForwardStep<T> base = forward_step(call, m, ld);
   const typename Kernels<T>::Cell& step = cell();
-  on_parts(seq, [&](Range range, auto meet) {
-    const std::int64_t row_end = range.row_end;
+  // Rows of the caller's or of ours from flat row `start` on; null: there are none.
+  const auto rows = [](auto* all, std::int64_t start, std::int64_t width) {
+    return all == nullptr ? nullptr : all + start * width;
+  };
+  on_parts(seq, [&](Parts parts, auto meet) {
+    auto& [units, own_states] = parts;
+    const std::int64_t row_end = units.row_end;
+    Range& second = projected() ? own_states : units;
     ForwardStep<T> a = base;
     for (std::int64_t i = 0; i < seq.t; ++i) {
       const std::int64_t s = call.id.reverse ? seq.t - 1 - i : i, start = seq.start(s);
       const int now = static_cast<int>(i & 1);
-      range.row_end = std::min(row_end, seq.rows(s));
-      const bool any = range.row_begin < range.row_end;
+      units.row_end = own_states.row_end = std::min(row_end, seq.rows(s));
+      const bool any = units.row_begin < units.row_end;
       a.gates = saved.gates + start * ld;
-      a.c_saved = saved.c == nullptr ? nullptr : saved.c + start * hp_;
+      a.c_saved = rows(saved.c, start, hp_);
       a.h_prev = m.h[now];
       a.h_next = m.h[1 - now];
       a.h_in = masked ? m.h_masked[now] : m.h[now];
       a.h_masked_next = m.h_masked[1 - now];
-      a.y = call.y.data == nullptr ? nullptr : static_cast<T*>(call.y.data) + start * call.y.ld;
-      if (any) step.forward(a, range);
+      a.y = rows(static_cast<T*>(call.y.data), start, call.y.ld);
+      a.c_out = rows(static_cast<T*>(call.c.data), start, call.c.ld);
+      a.update_h = rows(static_cast<const T*>(call.masks.zoneout_h), start, s_);
+      a.update_c = rows(static_cast<const T*>(call.masks.zoneout_c), start, h_);
+      if (saved.m != nullptr) a.m = saved.m + start * hp_;
+      if (any) step.forward(a, units);
       if (step.forward_second != nullptr) {
         meet();
-        if (any) step.forward_second(a, range);
+        if (any) step.forward_second(a, second);
       }
       meet();
     }
   });
   states.store_last(seq, call.id.reverse, m.h, call.h_n);
-  if (lstm) states.store(m.c, call.c_n);
+  if (lstm) cells.store(m.c, call.c_n);
 }
 
 template class Layers<float>;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "core/arena.h"
 #include "core/settings.h"
 #include "cpu/team.h"
 
@@ -27,17 +26,22 @@ void pack_rows(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t k
   }
 }
 
-// The same of the transposed matrix, one gate wide: element (k = gate * Hp + unit, column) is
-// matrix[gate * H + unit][column].
+// [gates * rows, columns], each gate's rows padded to rows_padded.
+struct GateMatrix {
+  int gates;
+  std::int64_t rows, rows_padded, columns;
+};
+// The same of the transposed matrix, one gate wide: element (k = gate * rows_padded + row, column) is
+// matrix[gate * rows + row][column].
 template <class T>
-void pack_transposed(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t hp, std::int64_t lanes,
-                     std::int64_t block) {
-  T* out = to + block * gates * hp * lanes;
-  const std::int64_t width = std::min(lanes, h - block * lanes);
+void pack_transposed(T* to, const T* matrix, const GateMatrix& form, std::int64_t lanes, std::int64_t block) {
+  const auto& [gates, rows, rows_padded, columns] = form;
+  T* out = to + block * gates * rows_padded * lanes;
+  const std::int64_t width = std::min(lanes, columns - block * lanes);
   for (int g = 0; g < gates; ++g) {
-    for (std::int64_t unit = 0; unit < hp; ++unit, out += lanes) {
+    for (std::int64_t row = 0; row < rows_padded; ++row, out += lanes) {
       std::fill(out, out + lanes, T(0));
-      if (unit < h) std::copy_n(matrix + (g * h + unit) * h + block * lanes, width, out);
+      if (row < rows) std::copy_n(matrix + (g * rows + row) * columns + block * lanes, width, out);
     }
   }
 }
@@ -49,65 +53,123 @@ std::int64_t round_up(std::int64_t n, std::int64_t multiple) {
 }
 
 template <class T>
+RecurrentPacking<T>::RecurrentPacking(const RnnConfig& config, std::int64_t lanes)
+    : order_(gate_order(config)),
+      lanes_(lanes),
+      h_(config.hidden_size),
+      hp_(round_up(h_, lanes)),
+      s_(state_size(config)),
+      sp_(round_up(s_, lanes)) {}
+
+template <class T>
+void RecurrentPacking<T>::lay_out_forward(LayerWeights<T>& w, Arena& arena) const {
+  w.recurrent = arena.take<T>(s_ * order_.recurrent_gates * hp_);
+  if (order_.recurrent_gates != order_.gates) w.recurrent_n = arena.take<T>(h_ * hp_);
+}
+
+template <class T>
+void RecurrentPacking<T>::lay_out_backward(LayerWeights<T>& w, Arena& arena) const {
+  w.transposed = arena.take<T>(order_.recurrent_gates * hp_ * sp_);
+  if (order_.recurrent_gates != order_.gates) w.transposed_n = arena.take<T>(hp_ * hp_);
+}
+
+template <class T>
+void RecurrentPacking<T>::pack(const LayerWeights<T>& to, const T* weight_hh, int index, int count) const {
+  const T* weight_hn = weight_hh + 2 * h_ * h_;
+  for (std::int64_t b = index; b < hp_ / lanes_; b += count) {
+    if (to.recurrent != nullptr) {
+      pack_rows(to.recurrent, weight_hh, order_.recurrent_gates, h_, s_, lanes_, b);
+    }
+    if (to.recurrent_n != nullptr) pack_rows(to.recurrent_n, weight_hn, 1, h_, h_, lanes_, b);
+    if (to.transposed != nullptr && b < sp_ / lanes_) {
+      pack_transposed(to.transposed, weight_hh, {order_.recurrent_gates, h_, hp_, s_}, lanes_, b);
+    }
+    if (to.transposed_n != nullptr) pack_transposed(to.transposed_n, weight_hn, {1, h_, hp_, h_}, lanes_, b);
+  }
+}
+
+template <class T>
+void RecurrentPacking<T>::multiply(const LayerWeights<T>& to, const LayerWeights<T>& from,
+                                   const T* factors) const {
+  on_team(Together::kApart, order_.gates * h_ * s_ > 30000 ? num_threads() : 1,
+          [&](int index, int count) { pack(to, factors, index, count); });
+  const auto scale = [](T* product, const T* matrix, std::int64_t size) {
+    for (std::int64_t i = 0; product != nullptr && i < size; ++i) product[i] *= matrix[i];
+  };
+  scale(to.recurrent, from.recurrent, s_ * order_.recurrent_gates * hp_);
+  scale(to.recurrent_n, from.recurrent_n, h_ * hp_);
+  scale(to.transposed, from.transposed, order_.recurrent_gates * hp_ * sp_);
+  scale(to.transposed_n, from.transposed_n, hp_ * hp_);
+}
+
+template <class T>
 std::size_t Weights<T>::lay_out(std::byte* memory) {
   Arena arena(memory);
   const GateOrder& order = gate_order(config);
-  const std::int64_t h = config.hidden_size, biases = static_cast<std::int64_t>(config.bias);
-  const bool before = order.recurrent_gates != order.gates, training = phase == Phase::kTraining;
+  const std::int64_t h = config.hidden_size;
+  const bool training = phase == Phase::kTraining, projected = config.projection_size > 0;
   layers_.clear();
-  std::int64_t offset = 0;
+  std::int64_t start = 0;
   for (std::int64_t i = 0; i < config.num_layers * directions_; ++i) {
     LayerWeights<T> w{};
-    w.in = layer_input_size(config, i / directions_);
-    w.offset = offset;
-    offset += order.gates * h * (w.in + h + biases);
-    w.input = arena.take<T>(w.in * order.gates * hp_);
-    w.recurrent = arena.take<T>(h * order.recurrent_gates * hp_);
-    if (before) w.recurrent_n = arena.take<T>(h * hp_);
+    w.at = layer_parameters(config, i / directions_, start);
+    start = w.at.end;
+    w.input = arena.take<T>(w.at.in * order.gates * hp_);
+    packing_.lay_out_forward(w, arena);
+    if (training) packing_.lay_out_backward(w, arena);
     w.bias = arena.take<T>(order.columns * hp_);
-    if (training) w.input_rows = arena.take<T>(order.gates * hp_ * w.in);
-    if (training) w.transposed = arena.take<T>(order.recurrent_gates * hp_ * hp_);
-    if (training && before) w.transposed_n = arena.take<T>(hp_ * hp_);
+    if (config.peephole) w.peephole = arena.take<T>(3 * hp_);
+    if (projected) w.projection = arena.take<T>(h * sp_);
+    if (training) w.input_rows = arena.take<T>(order.gates * hp_ * w.at.in);
+    if (training && projected) w.transposed_projection = arena.take<T>(sp_ * hp_);
     layers_.push_back(w);
   }
   return arena.used();
 }
 
-// One layer and direction; `weight_ih` is its first parameter.
 template <class T>
-void Weights<T>::pack_layer(const LayerWeights<T>& w, const T* weight_ih) const {
+void Weights<T>::pack_biases(const LayerWeights<T>& w, const T* parameters) const {
   const GateOrder& order = gate_order(config);
-  const std::int64_t h = config.hidden_size, lanes = lanes_, hp = hp_;
-  const T* weight_hh = weight_ih + order.gates * h * w.in;
-  const T* weight_hn = weight_hh + 2 * h * h;
-  const T* bias_ih = weight_hh + order.gates * h * h;
-  const T* bias_hh = bias_ih + order.gates * h;
-
-  std::fill(w.bias, w.bias + order.columns * hp, T(0));
+  const std::int64_t h = config.hidden_size;
+  const T *bias_ih = parameters + w.at.bias_ih, *bias_hh = parameters + w.at.bias_hh;
+  std::fill(w.bias, w.bias + order.columns * hp_, T(0));
   for (int g = 0; g < order.gates; ++g) {
-    T* input_bias = w.bias + order.input_column[g] * hp;
-    T* recurrent_bias = w.bias + order.recurrent_column[g] * hp;
+    T* input_bias = w.bias + order.input_column[g] * hp_;
+    T* recurrent_bias = w.bias + order.recurrent_column[g] * hp_;
     for (std::int64_t j = 0; j < h; ++j) {
       if (config.bias != Bias::kNone) input_bias[j] += bias_ih[g * h + j];
       if (config.bias == Bias::kDouble) recurrent_bias[j] += bias_hh[g * h + j];
     }
   }
+  for (std::int64_t g = 0; w.peephole != nullptr && g < 3; ++g) {
+    std::fill_n(w.peephole + g * hp_, hp_, T(0));
+    std::copy_n(parameters + w.at.weight_ch + g * h, h, w.peephole + g * hp_);
+  }
+}
+
+// One layer and direction.
+template <class T>
+void Weights<T>::pack_layer(const LayerWeights<T>& w, const T* parameters) const {
+  const GateOrder& order = gate_order(config);
+  const std::int64_t h = config.hidden_size, s = state_size(config), lanes = lanes_, hp = hp_, in = w.at.in;
+  const T *weight_ih = parameters + w.at.weight_ih, *weight_hr = parameters + w.at.weight_hr;
+  pack_biases(w, parameters);
   // About a nanosecond an element; worth a second thread from some 30 us on.
-  const std::int64_t elements = order.gates * h * (w.in + 2 * h);
+  const std::int64_t elements = order.gates * h * (in + 2 * h);
   on_team(Together::kApart, elements > 30000 ? num_threads() : 1, [&](int index, int count) {
+    packing_.pack(w, parameters + w.at.weight_hh, index, count);
     for (std::int64_t b = index; b < hp / lanes; b += count) {
       for (int g = 0; g < order.gates; ++g) {
-        const T* rows = weight_ih + g * h * w.in;
-        const std::int64_t to = order.input_column[g] * hp * w.in, unit = b * lanes;
-        pack_rows(w.input + to, rows, 1, h, w.in, lanes, b);
+        const T* rows = weight_ih + g * h * in;
+        const std::int64_t to = order.input_column[g] * hp * in, unit = b * lanes;
+        pack_rows(w.input + to, rows, 1, h, in, lanes, b);
         if (w.input_rows == nullptr) continue;
-        std::copy_n(rows + unit * w.in, std::min(lanes, h - unit) * w.in, w.input_rows + to + unit * w.in);
+        std::copy_n(rows + unit * in, std::min(lanes, h - unit) * in, w.input_rows + to + unit * in);
       }
-      pack_rows(w.recurrent, weight_hh, order.recurrent_gates, h, h, lanes, b);
-      if (w.recurrent_n != nullptr) pack_rows(w.recurrent_n, weight_hn, 1, h, h, lanes, b);
-      if (w.transposed != nullptr)
-        pack_transposed(w.transposed, weight_hh, order.recurrent_gates, h, hp, lanes, b);
-      if (w.transposed_n != nullptr) pack_transposed(w.transposed_n, weight_hn, 1, h, hp, lanes, b);
+      if (w.projection != nullptr && b < sp_ / lanes) pack_rows(w.projection, weight_hr, 1, s, h, lanes, b);
+      if (w.transposed_projection != nullptr) {
+        pack_transposed(w.transposed_projection, weight_hr, {1, s, sp_, h}, lanes, b);
+      }
     }
   });
 }
@@ -117,14 +179,18 @@ Weights<T>::Weights(const RnnConfig& for_config, Phase for_phase, const void* pa
                     const Kernels<T>& kernels)
     : directions_(num_directions(for_config)),
       lanes_(kernels.lanes),
-      hp_(round_up(for_config.hidden_size, kernels.lanes)) {
+      hp_(round_up(for_config.hidden_size, kernels.lanes)),
+      sp_(round_up(state_size(for_config), kernels.lanes)),
+      packing_(for_config, kernels.lanes) {
   config = for_config;
   phase = for_phase;
   memory_.reserve(lay_out(nullptr));
   lay_out(memory_.span().data());
-  for (const LayerWeights<T>& w : layers_) pack_layer(w, static_cast<const T*>(parameters) + w.offset);
+  for (const LayerWeights<T>& w : layers_) pack_layer(w, static_cast<const T*>(parameters));
 }
 
+template class RecurrentPacking<float>;
+template class RecurrentPacking<double>;
 template class Weights<float>;
 template class Weights<double>;
 

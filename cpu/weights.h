@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/arena.h"
 #include "core/backend.h"
 #include "core/gate_order.h"
+#include "core/layer_parameters.h"
 #include "core/memory.h"
 #include "cpu/kernels/kernels.h"
 
@@ -15,16 +17,37 @@ std::int64_t round_up(std::int64_t n, std::int64_t multiple);
 
 template <class T>
 struct LayerWeights {
-  std::int64_t in;      // columns of W
-  std::int64_t offset;  // of its first parameter in the flat array
-  T* input;             // W, columns of the gates' row, one gate wide
-  T* recurrent;         // R, all gates of recurrent_gates
-  T* recurrent_n;       // R_n, reset_before
-  T* bias;              // [columns][Hp]
+  LayerParameters at;  // in the flat array
+  T* input;            // W, columns of the gates' row, one gate wide
+  T* recurrent;        // R, all gates of recurrent_gates
+  T* recurrent_n;      // R_n, reset_before
+  T* bias;             // [columns][Hp]
+  T* peephole;         // [3][Hp]; null: none
+  T* projection;       // W_hr, one gate wide; null: none
   // For training only.
-  T* input_rows;    // W row by row, [G * Hp, in] in the order of the gates' row
-  T* transposed;    // R transposed, one gate wide, K = recurrent_gates * Hp
-  T* transposed_n;  // R_n transposed, reset_before
+  T* input_rows;             // W row by row, [G * Hp, in] in the order of the gates' row
+  T* transposed;             // R transposed, one gate wide, K = recurrent_gates * Hp
+  T* transposed_n;           // R_n transposed, reset_before
+  T* transposed_projection;  // W_hr transposed, one gate wide, K = Sp
+};
+
+// How the matrices of R are packed; for R itself, and for factors of its elements.
+template <class T>
+class RecurrentPacking {
+ public:
+  RecurrentPacking(const RnnConfig& config, std::int64_t lanes);
+  // What the pass reads, as forward or as backward does.
+  void lay_out_forward(LayerWeights<T>& w, Arena& arena) const;
+  void lay_out_backward(LayerWeights<T>& w, Arena& arena) const;
+  // weight_hh: [G*H, S], or what has its shape, to what is laid out. Blocks index, index + count, ... of
+  // units.
+  void pack(const LayerWeights<T>& to, const T* weight_hh, int index, int count) const;
+  // to, laid out, = R of `from` with each element times that of factors [G*H, S].
+  void multiply(const LayerWeights<T>& to, const LayerWeights<T>& from, const T* factors) const;
+
+ private:
+  const GateOrder& order_;
+  std::int64_t lanes_, h_, hp_, s_, sp_;
 };
 
 template <class T>
@@ -37,10 +60,12 @@ class Weights final : public Packed {
 
  private:
   std::size_t lay_out(std::byte* memory);  // the bytes it takes; without memory only those
-  void pack_layer(const LayerWeights<T>& w, const T* from) const;
+  void pack_layer(const LayerWeights<T>& w, const T* parameters) const;
+  void pack_biases(const LayerWeights<T>& w, const T* parameters) const;
 
   int directions_;
-  std::int64_t lanes_, hp_;
+  std::int64_t lanes_, hp_, sp_;
+  RecurrentPacking<T> packing_;
   std::vector<LayerWeights<T>> layers_;
   AlignedMemory memory_;
 };

@@ -1,5 +1,6 @@
-// The functions of gates, candidate and output: the usual ones at compile time, others by CellOptions, which is
-// asked once for a vector. Derivatives follow from values. And zoneout (Krueger et al. 2017, arXiv:1606.01305).
+// The functions of gates, candidate and output: the usual ones at compile time, others by CellOptions, which
+// is asked once for a vector. Derivatives follow from values. And zoneout (Krueger et al. 2017,
+// arXiv:1606.01305).
 //
 // Included once per instruction set, in a namespace that has RONDO_CELL_FN, RONDO_CELL_CALL (the same, not
 // inlined) and an Ops policy: no includes.
@@ -74,13 +75,21 @@ RONDO_CELL_CALL V slope(const Ops& ops, const CellFunction<T>& f, V y) {
 // Of GRU and LSTM: sigmoid and tanh.
 struct UsualFunctions {
   template <class Ops, class V>
-  RONDO_CELL_FN V gate(const Ops& ops, const V& x) const { return ops.sigmoid(x); }
+  RONDO_CELL_FN V gate(const Ops& ops, const V& x) const {
+    return ops.sigmoid(x);
+  }
   template <class Ops, class V>
-  RONDO_CELL_FN V gate_slope(const Ops& ops, const V& y) const { return ops.sigmoid_slope(y); }
+  RONDO_CELL_FN V gate_slope(const Ops& ops, const V& y) const {
+    return ops.sigmoid_slope(y);
+  }
   template <class Ops, class V>
-  RONDO_CELL_FN V candidate(const Ops& ops, const V& x) const { return ops.tanh(x); }
+  RONDO_CELL_FN V candidate(const Ops& ops, const V& x) const {
+    return ops.tanh(x);
+  }
   template <class Ops, class V>
-  RONDO_CELL_FN V candidate_slope(const Ops& ops, const V& y) const { return ops.tanh_slope(y); }
+  RONDO_CELL_FN V candidate_slope(const Ops& ops, const V& y) const {
+    return ops.tanh_slope(y);
+  }
 };
 
 // As configured, behind the clip of pre-activations.
@@ -92,15 +101,21 @@ struct ChosenFunctions {
     return options.clip > 0 ? ops.clamp(x, options.clip) : x;
   }
   template <class Ops, class V>
-  RONDO_CELL_FN V gate(const Ops& ops, const V& x) const { return activate(ops, options.gate, clipped(ops, x)); }
+  RONDO_CELL_FN V gate(const Ops& ops, const V& x) const {
+    return activate(ops, options.gate, clipped(ops, x));
+  }
   template <class Ops, class V>
-  RONDO_CELL_FN V gate_slope(const Ops& ops, const V& y) const { return slope(ops, options.gate, y); }
+  RONDO_CELL_FN V gate_slope(const Ops& ops, const V& y) const {
+    return slope(ops, options.gate, y);
+  }
   template <class Ops, class V>
   RONDO_CELL_FN V candidate(const Ops& ops, const V& x) const {
     return activate(ops, options.candidate, clipped(ops, x));
   }
   template <class Ops, class V>
-  RONDO_CELL_FN V candidate_slope(const Ops& ops, const V& y) const { return slope(ops, options.candidate, y); }
+  RONDO_CELL_FN V candidate_slope(const Ops& ops, const V& y) const {
+    return slope(ops, options.candidate, y);
+  }
 };
 
 // s_t = u s~_t + (1 - u) s_{t-1}, u = 0 or 1 in training, in inference 1 less the rate.

@@ -12,7 +12,8 @@
 
 // The half that both variants share: z activation in; n pre-activation in, activation out.
 template <class Ops, class F, class V>
-RONDO_CELL_FN void gru_candidate_forward(const Ops& ops, const F& f, const V& z, V& n, const V& h_prev, V& h) {
+RONDO_CELL_FN void gru_candidate_forward(const Ops& ops, const F& f, const V& z, V& n, const V& h_prev,
+                                         V& h) {
   n = f.candidate(ops, n);
   h = ops.fma(z, ops.sub(h_prev, n), n);
 }
@@ -20,8 +21,8 @@ RONDO_CELL_FN void gru_candidate_forward(const Ops& ops, const F& f, const V& z,
 // z, n: activations in, gradients of the pre-activations out. dh: d loss / d h_t. carry: d loss / d h_{t-1}
 // by way of z h_{t-1}, out.
 template <class Ops, class F, class V>
-RONDO_CELL_FN void gru_candidate_backward(const Ops& ops, const F& f, V& z, V& n, const V& h_prev, const V& dh,
-                                          V& carry) {
+RONDO_CELL_FN void gru_candidate_backward(const Ops& ops, const F& f, V& z, V& n, const V& h_prev,
+                                          const V& dh, V& carry) {
   carry = ops.mul(dh, z);
   const V d_z = ops.mul(dh, ops.sub(h_prev, n));
   n = ops.mul(ops.sub(dh, carry), f.candidate_slope(ops, n));
@@ -30,7 +31,8 @@ RONDO_CELL_FN void gru_candidate_backward(const Ops& ops, const F& f, V& z, V& n
 
 // r, z: pre-activations in, activations out. n: W_n x + b_in in, activation out. rn: R_n h + b_hn.
 template <class Ops, class F, class V>
-RONDO_CELL_FN void gru_after_forward(const Ops& ops, const F& f, V& r, V& z, V& n, const V& rn, const V& h_prev, V& h) {
+RONDO_CELL_FN void gru_after_forward(const Ops& ops, const F& f, V& r, V& z, V& n, const V& rn,
+                                     const V& h_prev, V& h) {
   r = f.gate(ops, r);
   z = f.gate(ops, z);
   n = ops.fma(r, rn, n);
@@ -39,8 +41,8 @@ RONDO_CELL_FN void gru_after_forward(const Ops& ops, const F& f, V& r, V& z, V& 
 
 // As gru_candidate_backward; n's gradient is that of W_n x + b_in, rn: R_n h + b_hn in, its gradient out.
 template <class Ops, class F, class V>
-RONDO_CELL_FN void gru_after_backward(const Ops& ops, const F& f, V& r, V& z, V& n, V& rn, const V& h_prev, const V& dh,
-                                      V& carry) {
+RONDO_CELL_FN void gru_after_backward(const Ops& ops, const F& f, V& r, V& z, V& n, V& rn, const V& h_prev,
+                                      const V& dh, V& carry) {
   gru_candidate_backward(ops, f, z, n, h_prev, dh, carry);
   const V d_r = ops.mul(n, rn);
   rn = ops.mul(n, r);
@@ -59,7 +61,8 @@ RONDO_CELL_FN void gru_before_forward(const Ops& ops, const F& f, V& r, V& z, co
 // Its backward. r: activation in, gradient of the pre-activation out. drh: d loss / d rh, under dropout times
 // the mask, so that h_prev is unmasked. dh: d loss / d h_{t-1} by way of rh, out.
 template <class Ops, class F, class V>
-RONDO_CELL_FN void gru_before_backward(const Ops& ops, const F& f, V& r, const V& h_prev, const V& drh, V& dh) {
+RONDO_CELL_FN void gru_before_backward(const Ops& ops, const F& f, V& r, const V& h_prev, const V& drh,
+                                       V& dh) {
   dh = ops.mul(drh, r);
   r = ops.mul(ops.mul(drh, h_prev), f.gate_slope(ops, r));
 }

@@ -33,8 +33,8 @@ RONDO_CELL_FN void lstm_backward(const Ops& ops, V& i, V& f, V& g, V& o, const V
   o = ops.mul(ops.mul(dh, tanh_c), ops.sigmoid_slope(o));
 }
 
-// With the options of RnnConfig: f = 1 - i (input_forget); peepholes p (Gers and Schmidhuber 2000), zeros where
-// there are none; c_t clipped.
+// With the options of RnnConfig: f = 1 - i (input_forget); peepholes p (Gers and Schmidhuber 2000), zeros
+// where there are none; c_t clipped.
 //
 //   i = gate(a_i + p_i c_{t-1})     f = gate(a_f + p_f c_{t-1})     g = candidate(a_g)
 //   c_t = clip(f c_{t-1} + i g)     o = gate(a_o + p_o c_t)         h_t = o output(c_t)
@@ -45,15 +45,15 @@ struct Peepholes {
 
 // Both passes.
 template <class Ops, class T, class V>
-RONDO_CELL_FN V lstm_cell_state(const Ops& ops, const CellOptions<T>& options, const V& i, const V& f, const V& g,
-                                const V& c_prev) {
+RONDO_CELL_FN V lstm_cell_state(const Ops& ops, const CellOptions<T>& options, const V& i, const V& f,
+                                const V& g, const V& c_prev) {
   const V c = ops.fma(f, c_prev, ops.mul(i, g));
   return options.cell_clip > 0 ? ops.clamp(c, options.cell_clip) : c;
 }
 
 template <class Ops, class T, class V>
-RONDO_CELL_FN void lstm_general_forward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p, V& i,
-                                        V& f, V& g, V& o, const V& c_prev, V& c, V& h) {
+RONDO_CELL_FN void lstm_general_forward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p,
+                                        V& i, V& f, V& g, V& o, const V& c_prev, V& c, V& h) {
   const ChosenFunctions<T> functions{options};
   i = functions.gate(ops, ops.fma(p.i, c_prev, i));
   f = options.input_forget ? ops.sub(ops.one(), i) : functions.gate(ops, ops.fma(p.f, c_prev, f));
@@ -65,8 +65,8 @@ RONDO_CELL_FN void lstm_general_forward(const Ops& ops, const CellOptions<T>& op
 
 // As lstm_backward; dc in is of c_t before zoneout. c: out, c_t once more.
 template <class Ops, class T, class V>
-RONDO_CELL_FN void lstm_general_backward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p, V& i,
-                                         V& f, V& g, V& o, const V& c_prev, const V& dh, V& dc, V& c) {
+RONDO_CELL_FN void lstm_general_backward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p,
+                                         V& i, V& f, V& g, V& o, const V& c_prev, const V& dh, V& dc, V& c) {
   const ChosenFunctions<T> functions{options};
   c = lstm_cell_state(ops, options, i, f, g, c_prev);
   const V out = activate(ops, options.output, c);

@@ -9,37 +9,40 @@ HWY_BEFORE_NAMESPACE();
 namespace rondo::cpu::HWY_NAMESPACE {
 #include "core/cells/gru-inl.h"
 
-// Columns of a row of gates.
+// Columns of a row of gates. kGeneral: with the functions of CellOptions, and zoneout.
 enum GruColumn : std::int64_t { kN = 0, kR = 1, kZ = 2, kFourth = 3 };
 
 // Sums of r z n.
-template <class D, class T = hn::TFromD<D>>
+template <bool kGeneral, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void GruAfterForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
   hn::Vec<D> r, z, n = LoadInput(a, at, kN), h;
   LoadSums(a, at, sums, kR, r, z);
   const auto rn = hn::Add(hn::Load(D(), sums + 2 * kLanes<T>), at.Load(a.bias + kFourth * a.hp, 0));
-  gru_after_forward(Ops<D>(), UsualFunctions(), r, z, n, rn, at.Load(a.h_prev, a.hp), h);
+  gru_after_forward(Ops<D>(), FunctionsOf<kGeneral>(a), r, z, n, rn, at.Load(a.h_prev, a.hp), h);
   if (a.training) StoreGates(a, at, kN, n, r, z, rn);
-  StoreState(a, at, h);
+  StoreState(a, at, ZoneOut<kGeneral>(a, at, h));
 }
 
-template <class D, class T = hn::TFromD<D>>
+template <bool kGeneral, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void GruAfterBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
   hn::Vec<D> n, r, z, rn, carry;
-  const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h), dh = LoadStateGradient(a, at, sum);
+  const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h);
+  auto dh = LoadStateGradient(a, at, sum);
+  [[maybe_unused]] const auto kept = UnzoneOut<kGeneral>(a, at, dh);
   LoadGates(a, at, kN, n, r, z, rn);
-  gru_after_backward(Ops<D>(), UsualFunctions(), r, z, n, rn, h_prev, dh, carry);
+  gru_after_backward(Ops<D>(), FunctionsOf<kGeneral>(a), r, z, n, rn, h_prev, dh, carry);
   StoreGates(a, at, kN, n, r, z, rn);
+  if constexpr (kGeneral) carry = hn::Add(carry, kept);
   at.Store(carry, a.carry, a.hp);
 }
 
 // reset_before, first half: sums of r z.
-template <class D, class T = hn::TFromD<D>>
+template <bool kGeneral, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void GruBeforeGatesForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
   hn::Vec<D> r, z, rh;
   LoadSums(a, at, sums, kR, r, z);
   // n is the third gate: under per-gate masks it reads the third masked h.
-  gru_before_forward(Ops<D>(), UsualFunctions(), r, z, at.Load(a.h_in + 2 * a.group, a.hp), rh);
+  gru_before_forward(Ops<D>(), FunctionsOf<kGeneral>(a), r, z, at.Load(a.h_in + 2 * a.group, a.hp), rh);
   at.Store(rh, a.rh, a.hp);
   StoreGates(a, at, kZ, z);
   if (!a.training) return;
@@ -48,34 +51,38 @@ HWY_NOINLINE void GruBeforeGatesForward(const ForwardStep<T>& a, At<D> at, const
 }
 
 // Second half: the sum of n.
-template <class D, class T = hn::TFromD<D>>
+template <bool kGeneral, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void GruBeforeCandidateForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
   hn::Vec<D> n, z, h;
   LoadSums(a, at, sums, kN, n);
   LoadGates(a, at, kZ, z);
-  gru_candidate_forward(Ops<D>(), UsualFunctions(), z, n, at.Load(a.h_prev, a.hp), h);
+  gru_candidate_forward(Ops<D>(), FunctionsOf<kGeneral>(a), z, n, at.Load(a.h_prev, a.hp), h);
   if (a.training) StoreGates(a, at, kN, n);
-  StoreState(a, at, h);
+  StoreState(a, at, ZoneOut<kGeneral>(a, at, h));
 }
 
-template <class D, class T = hn::TFromD<D>>
+template <bool kGeneral, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void GruBeforeCandidateBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
   hn::Vec<D> n, z, carry;
-  const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h), dh = LoadStateGradient(a, at, sum);
+  const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h);
+  auto dh = LoadStateGradient(a, at, sum);
+  [[maybe_unused]] const auto kept = UnzoneOut<kGeneral>(a, at, dh);
   LoadGates(a, at, kN, n);
   LoadGates(a, at, kZ, z);
-  gru_candidate_backward(Ops<D>(), UsualFunctions(), z, n, h_prev, dh, carry);
+  gru_candidate_backward(Ops<D>(), FunctionsOf<kGeneral>(a), z, n, h_prev, dh, carry);
   StoreGates(a, at, kN, n);
   StoreGates(a, at, kZ, z);
+  if constexpr (kGeneral) carry = hn::Add(carry, kept);
   at.Store(carry, a.carry, a.hp);
 }
 
 // The product is dn R_n, so sum is d loss / d rh, times n's mask: that has scaled h, not rh.
-template <class D, class T = hn::TFromD<D>>
+template <bool kGeneral, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void GruBeforeGatesBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
   hn::Vec<D> r, dh;
   LoadGates(a, at, kR, r);
-  gru_before_backward(Ops<D>(), UsualFunctions(), r, at.LoadPart(a.h_prev, a.ld_h_prev, a.h), sum, dh);
+  gru_before_backward(Ops<D>(), FunctionsOf<kGeneral>(a), r, at.LoadPart(a.h_prev, a.ld_h_prev, a.h), sum,
+                      dh);
   StoreGates(a, at, kR, r);
   at.Store(hn::Add(dh, at.Load(a.carry, a.hp)), a.carry, a.hp);
 }
@@ -83,9 +90,17 @@ HWY_NOINLINE void GruBeforeGatesBackward(const BackwardStep<T>& a, At<D> at, hn:
 template <class T>
 void FillGruCells(Kernels<T>& k) {
   using D = hn::ScalableTag<T>;
-  k.gru_after = {RunForward<3, GruAfterForward<D>>, nullptr, RunBackward<GruAfterBackward<D>>, nullptr};
-  k.gru_before = {RunForward<2, GruBeforeGatesForward<D>>, RunForward<1, GruBeforeCandidateForward<D>, true>,
-                  RunBackward<GruBeforeCandidateBackward<D>>, RunBackward<GruBeforeGatesBackward<D>>};
+  const auto fill = [](auto general, auto& after, auto& before) {
+    constexpr bool kGeneral = decltype(general)::value;
+    after = {RunForward<3, GruAfterForward<kGeneral, D>>, nullptr, RunBackward<GruAfterBackward<kGeneral, D>>,
+             nullptr};
+    before = {RunForward<2, GruBeforeGatesForward<kGeneral, D>>,
+              RunForward<1, GruBeforeCandidateForward<kGeneral, D>, Multiplies::kCandidate>,
+              RunBackward<GruBeforeCandidateBackward<kGeneral, D>>,
+              RunBackward<GruBeforeGatesBackward<kGeneral, D>>};
+  };
+  fill(std::false_type(), k.gru_after, k.gru_before);
+  fill(std::true_type(), k.gru_after_general, k.gru_before_general);
 }
 void FillGru(KernelTables& t) { FillGruCells(std::get<0>(t)), FillGruCells(std::get<1>(t)); }
 }  // namespace rondo::cpu::HWY_NAMESPACE

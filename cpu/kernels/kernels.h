@@ -1,13 +1,16 @@
 // The kernels behind run-time dispatch: one table of functions per instruction set and element type.
 //
 // Inside the backend a row of H units is stored in Hp = H rounded up to whole vectors, so that kernels
-// load and store full vectors; padding lanes stay finite and, where they enter a sum, zero.
+// load and store full vectors; padding lanes stay finite and, where they enter a sum, zero. h has S units, P
+// where it is projected and else H, in Sp.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <tuple>
 #include <vector>
+
+#include "core/cell_options.h"
 
 namespace rondo::cpu {
 
@@ -24,48 +27,67 @@ struct Range {
 // One step of one layer, forward. Row r of a pointer p with stride ld is p + r * ld.
 template <class T>
 struct ForwardStep {
-  const T* recurrent;       // packed R; its K is H
-  std::int64_t k;           // H
-  const T* h_in;            // [rows][Hp], input of the product: h_{t-1}, masked under recurrent dropout
-  std::int64_t group;       // elements between the gates' own h_in; 0: one for all gates
-  T* gates;                 // [rows] ld_gates: W x in; activations out when training
-  const T* bias;            // [columns][Hp] in the order of gates; never null
-  const T* h_prev;          // [rows][Hp], h_{t-1} unmasked
-  T* h_next;                // [rows][Hp], h_t; not h_prev
-  T* c;                     // [rows][Hp], LSTM: c_{t-1} in, c_t out
-  T* c_saved;               // [rows] ld_c_saved, LSTM training: c_t
-  T* rh;                    // [rows][Hp], GRU reset_before: r h, from its first half to its second
-  const T* recurrent_n;     // GRU reset_before: packed R_n, for the second half
-  T* y;                     // [rows] ld_y, H wide; null: not wanted
+  const T* recurrent;    // packed R; its K is S
+  std::int64_t k;        // S
+  const T* h_in;         // [rows][Sp], input of the product: h_{t-1}, masked under recurrent dropout
+  std::int64_t group;    // elements between the gates' own h_in; 0: one for all gates
+  T* gates;              // [rows] ld_gates: W x in; activations out when training
+  const T* bias;         // [columns][Hp] in the order of gates; never null
+  const T* h_prev;       // [rows][Sp], h_{t-1} unmasked
+  T* h_next;             // [rows][Sp], h_t; not h_prev
+  T* c;                  // [rows][Hp], LSTM: c_{t-1} in, c_t out
+  T* c_saved;            // [rows] ld_c_saved, LSTM training: c_t
+  T* rh;                 // [rows][Hp], GRU reset_before: r h, from its first half to its second
+  const T* recurrent_n;  // GRU reset_before: packed R_n, for the second half
+  T* y;                  // [rows] ld_y, S wide; null: not wanted
   std::int64_t ld_gates, ld_c_saved, ld_y;
-  const T* mask;            // [groups][rows][Hp] recurrent masks; null: none
+  const T* mask;            // [groups][rows][Sp] recurrent masks; null: none
   std::int64_t mask_group;  // elements between groups; 0 when shared
-  T* h_masked_next;         // [groups][rows][Hp], h_t times mask; not h_in
+  T* h_masked_next;         // [groups][rows][Sp], h_t times mask; not h_in
   int groups;               // of masks
-  std::int64_t h, hp;       // H, Hp
+  std::int64_t h, hp, s, sp;
   bool training;
+
+  // Read by the general cells only.
+  const CellOptions<T>* options;
+  const T* peephole;             // [3][Hp]: i f o; null: none
+  const T *update_h, *update_c;  // [rows] ld_update_*, S and H wide: of zoneout; null: as options say
+  T* c_out;                      // [rows] ld_c_out, H wide: c_t; null: not wanted
+  T* m;                          // [rows] ld_m, Hp wide: o f(c), what is projected
+  const T* projection;           // packed W_hr, one gate wide; its K is H
+  std::int64_t ld_update_h, ld_update_c, ld_c_out, ld_m;
 };
 
 // One step of one layer, backward: d h_t = dy + carry + (dA_{t+1} R) mask, then the cell's backward.
 template <class T>
 struct BackwardStep {
-  const T* recurrent;       // packed transposed R: [K = gates * Hp][Hp], one gate wide
-  std::int64_t k;           // 0: row has no later step, no product
-  const T* da;              // [rows] ld_gates, product's input: the columns that R feeds, of the later step
-  T* gates;                 // [rows] ld_gates: activations in, gradients out
-  const T* h_prev;          // [rows] ld_h_prev, H wide, h_{t-1}
-  const T* y;               // [rows] ld_y, H wide, h_t (SimpleRNN)
-  const T* c_prev;          // [rows] ld_c_prev, LSTM
-  const T* c;               // [rows] ld_c, LSTM: c_t
-  const T* dy;              // [rows] ld_dy, H wide; null: zero
+  const T* recurrent;  // packed transposed R: [K = gates * Hp][Sp], one gate wide
+  std::int64_t k;      // 0: row has no later step, no product
+  const T* da;         // [rows] ld_gates, product's input: the columns that R feeds, of the later step
+  std::int64_t ld_da;  // of da
+  T* gates;            // [rows] ld_gates: activations in, gradients out
+  const T* h_prev;     // [rows] ld_h_prev, S wide, h_{t-1}
+  const T* y;          // [rows] ld_y, S wide, h_t (SimpleRNN)
+  const T* c_prev;     // [rows] ld_c_prev, LSTM
+  const T* c;          // [rows] ld_c, LSTM: c_t
+  const T* dy;         // [rows] ld_dy, S wide; null: zero
   std::int64_t ld_gates, ld_h_prev, ld_y, ld_c_prev, ld_c, ld_dy;
-  T* carry;                 // [rows][Hp]: d h_t that does not pass through R; in and out
+  T* carry;                 // [rows][Sp]: d h_t that does not pass through R; in and out
   T* dc;                    // [rows][Hp], LSTM: in and out
-  const T* mask;            // [groups][rows][Hp]; null: none
+  const T* mask;            // [groups][rows][Sp]; null: none
   std::int64_t mask_group;  // elements between groups; 0 when shared
   int segments;             // parts of K, a gate wide, with a mask each: 1, or all under per-gate masks
-  T* dh0;                   // [rows][Hp], finish only: d loss / d h_0
-  std::int64_t h, hp;       // H, Hp
+  T* dh0;                   // [rows][Sp], finish only: d loss / d h_0
+  std::int64_t h, hp, s, sp;
+
+  // As in ForwardStep.
+  const CellOptions<T>* options;
+  const T* peephole;
+  const T *update_h, *update_c;
+  const T* dc_out;  // [rows] ld_dc_out, H wide: d loss / d c_t from above; null: zero
+  T* dpeephole;     // [rows][3][Hp], added to
+  T* dm;            // [rows] ld_dm, Sp wide: gradient of the projection, from its half to the cell's
+  std::int64_t ld_update_h, ld_update_c, ld_dc_out, ld_dm;
 };
 
 // out [rows][columns] = in [rows][k] * B, B packed one gate wide; columns is a multiple of lanes.
@@ -90,8 +112,11 @@ struct Kernels {
     Forward forward, forward_second;
     Backward backward, backward_second;
   };
-  Backward finish;        // dh0 = carry + (dA R) mask, after a row's first step
+  Backward finish;  // dh0 = carry + (dA R) mask, after a row's first step
   Cell simple_tanh, simple_relu, lstm, gru_after, gru_before;
+  // With CellOptions. Where h is projected, the second phase forward and the first backward are of S units.
+  Cell simple_general, lstm_general, lstm_projected, gru_after_general, gru_before_general;
+  T (*activate)(const CellFunction<T>&, T);  // as they do
 };
 
 // Each file of kernels fills in its own, by a function for each instruction set, compiled for that set; null
@@ -100,7 +125,7 @@ using KernelTables = std::tuple<Kernels<float>, Kernels<double>>;
 using FillFunction = void (*)(KernelTables&);
 extern const FillFunction kFillSimple[], kFillLstm[], kFillGru[];
 #define RONDO_EACH_ISA(fill) \
-  {HWY_CHOOSE_AVX3(fill), HWY_CHOOSE_AVX2(fill), HWY_CHOOSE_NEON(fill), HWY_CHOOSE_FALLBACK(fill)}
+  { HWY_CHOOSE_AVX3(fill), HWY_CHOOSE_AVX2(fill), HWY_CHOOSE_NEON(fill), HWY_CHOOSE_FALLBACK(fill) }
 
 // The kernels of the instruction set in force: the best of this machine, or RONDO_ISA
 // (scalar, avx2, avx512, neon), or what set_isa chose.

@@ -149,11 +149,17 @@ HWY_INLINE void Multiply(const Args& args, const Operand<T>& p, const Range& ran
   if constexpr (kRows > 1) Multiply<G, kPerGate, kEpilogue, (kRows > 4 ? 4 : (kRows + 1) / 2)>(args, p, rest);
 }
 
-// kCandidate: the second half of the GRU with reset_before.
-template <int G, auto kEpilogue, bool kCandidate = false, class T>
+// What a phase of a step multiplies: R h, the second half of the GRU with reset_before, or the projection.
+enum class Multiplies { kState, kCandidate, kProjection };
+template <int G, auto kEpilogue, Multiplies kWhat = Multiplies::kState, class T>
 void RunForward(const ForwardStep<T>& a, const Range& range) {
-  const Operand<T> p = kCandidate ? Operand<T>{a.recurrent_n, a.k, a.rh, a.hp, 0}
-                                  : Operand<T>{a.recurrent, a.k, a.h_in, a.hp, a.group};
+  if constexpr (kWhat == Multiplies::kCandidate) {
+    return Multiply<G, false, kEpilogue>(a, Operand<T>{a.recurrent_n, a.k, a.rh, a.hp, 0}, range);
+  }
+  if constexpr (kWhat == Multiplies::kProjection) {
+    return Multiply<G, false, kEpilogue>(a, Operand<T>{a.projection, a.h, a.m, a.ld_m, 0}, range);
+  }
+  const Operand<T> p{a.recurrent, a.k, a.h_in, a.sp, a.group};
   if constexpr (G > 1) {
     if (a.group != 0) return Multiply<G, true, kEpilogue>(a, p, range);
   }
@@ -164,13 +170,13 @@ void RunForward(const ForwardStep<T>& a, const Range& range) {
 template <auto kEpilogue, class D, class T = hn::TFromD<D>>
 HWY_INLINE void MaskSums(const BackwardStep<T>& a, At<D> at, const T* sums) {
   const auto sum = hn::Load(D(), sums);
-  kEpilogue(a, at, a.mask == nullptr ? sum : hn::Mul(sum, at.Load(a.mask, a.hp)));
+  kEpilogue(a, at, a.mask == nullptr ? sum : hn::Mul(sum, at.Load(a.mask, a.sp)));
 }
 
 template <auto kEpilogue, class T>
 void RunBackward(const BackwardStep<T>& a, const Range& range) {
   using D = hn::ScalableTag<T>;
-  const Operand<T> p{a.recurrent, a.k, a.da, a.ld_gates, 0};
+  const Operand<T> p{a.recurrent, a.k, a.da, a.ld_da, 0};
   if (a.segments == 1 || a.k == 0) return Multiply<1, false, MaskSums<kEpilogue, D>>(a, p, range);
   const std::int64_t k = a.k / a.segments;
   HWY_ALIGN T part[kLanes<T>];
@@ -180,7 +186,7 @@ void RunBackward(const BackwardStep<T>& a, const Range& range) {
       for (int s = 0; s < a.segments; ++s) {
         const Operand<T> segment{p.packed + (block * a.k + s * k) * kLanes<T>, k, p.in + s * k, p.ld, 0};
         Accumulate<1, 1, 1, false>(segment, at.row, 0, part);
-        sum = hn::MulAdd(at.Load(a.mask + s * a.mask_group, a.hp), hn::Load(D(), part), sum);
+        sum = hn::MulAdd(at.Load(a.mask + s * a.mask_group, a.sp), hn::Load(D(), part), sum);
       }
       kEpilogue(a, at, sum);
     }
@@ -216,20 +222,51 @@ HWY_INLINE void LoadSums(const ForwardStep<T>& a, At<D> at, const T* sums, std::
 // h_t to where the next step, the mask and the caller want it.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void StoreState(const ForwardStep<T>& a, At<D> at, hn::Vec<D> h) {
-  at.Store(h, a.h_next, a.hp);
-  if (a.y != nullptr) at.StorePart(h, a.y, a.ld_y, a.h);
+  at.Store(h, a.h_next, a.sp);
+  if (a.y != nullptr) at.StorePart(h, a.y, a.ld_y, a.s);
   if (a.mask == nullptr) return;
   for (int g = 0; g < a.groups; ++g) {
     const std::int64_t group = g * a.mask_group;
-    at.Store(hn::Mul(h, at.Load(a.mask + group, a.hp)), a.h_masked_next + group, a.hp);
+    at.Store(hn::Mul(h, at.Load(a.mask + group, a.sp)), a.h_masked_next + group, a.sp);
   }
 }
 
 // d loss / d h_t, complete: from above, from the next step's direct term and through R.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> LoadStateGradient(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
-  sum = hn::Add(sum, at.Load(a.carry, a.hp));
-  return a.dy == nullptr ? sum : hn::Add(sum, at.LoadPart(a.dy, a.ld_dy, a.h));
+  sum = hn::Add(sum, at.Load(a.carry, a.sp));
+  return a.dy == nullptr ? sum : hn::Add(sum, at.LoadPart(a.dy, a.ld_dy, a.s));
+}
+
+// The functions of a cell, usual or chosen.
+template <bool kGeneral, class Step>
+HWY_INLINE auto FunctionsOf(const Step& a) {
+  if constexpr (kGeneral) {
+    return ChosenFunctions<std::remove_cvref_t<decltype(a.options->clip)>>{*a.options};
+  } else {
+    return UsualFunctions();
+  }
+}
+
+// Zoneout of h, forward: what h_t becomes of the cell's h.
+template <bool kGeneral, class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> ZoneOut(const ForwardStep<T>& a, At<D> at, hn::Vec<D> h) {
+  if constexpr (kGeneral) {
+    const bool masked = a.update_h != nullptr;
+    if (!masked && a.options->update_h == T(1)) return h;
+    const auto u = masked ? at.LoadPart(a.update_h, a.ld_update_h, a.s) : hn::Set(D(), a.options->update_h);
+    return zoneout_forward(Ops<D>(), u, at.Load(a.h_prev, a.sp), h);
+  }
+  return h;
+}
+// Backward, in training only: dh becomes that of the cell's h; returns what goes to h_{t-1} at once.
+template <bool kGeneral, class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> UnzoneOut(const BackwardStep<T>& a, At<D> at, hn::Vec<D>& dh) {
+  if constexpr (kGeneral) {
+    if (a.update_h == nullptr) return hn::Zero(D());
+    return zoneout_backward(Ops<D>(), at.LoadPart(a.update_h, a.ld_update_h, a.s), dh);
+  }
+  return hn::Zero(D());
 }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -18,14 +18,38 @@ HWY_NOINLINE void SimpleForward(const ForwardStep<T>& a, At<D> at, const T* sums
 
 template <bool kRelu, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void SimpleBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
-  const auto h = at.LoadPart(a.y, a.ld_y, a.h), dh = LoadStateGradient(a, at, sum);
+  const auto h = at.LoadPart(a.y, a.ld_y, a.s), dh = LoadStateGradient(a, at, sum);
   StoreGates(a, at, 0, simple_backward<kRelu>(Ops<D>(), h, dh));
-  at.Store(hn::Zero(D()), a.carry, a.hp);
+  at.Store(hn::Zero(D()), a.carry, a.sp);
+}
+
+// With chosen functions and zoneout. y is then not the activation, which training saves.
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void SimpleGeneralForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
+  hn::Vec<D> pre;
+  LoadSums(a, at, sums, 0, pre);
+  const auto h = FunctionsOf<true>(a).candidate(Ops<D>(), pre);
+  if (a.training) StoreGates(a, at, 0, h);
+  StoreState(a, at, ZoneOut<true>(a, at, h));
+}
+
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void SimpleGeneralBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
+  hn::Vec<D> h, dh = LoadStateGradient(a, at, sum);
+  LoadGates(a, at, 0, h);
+  at.Store(UnzoneOut<true>(a, at, dh), a.carry, a.sp);
+  StoreGates(a, at, 0, hn::Mul(dh, FunctionsOf<true>(a).candidate_slope(Ops<D>(), h)));
+}
+
+template <class T>
+T Activate(const CellFunction<T>& f, T x) {
+  const hn::ScalableTag<T> d;
+  return hn::GetLane(activate(Ops<decltype(d)>(), f, hn::Set(d, x)));
 }
 
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void StoreFirstStateGradient(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
-  at.Store(hn::Add(sum, at.Load(a.carry, a.hp)), a.dh0, a.hp);
+  at.Store(hn::Add(sum, at.Load(a.carry, a.sp)), a.dh0, a.sp);
 }
 
 template <class D, class T = hn::TFromD<D>>
@@ -45,10 +69,13 @@ void FillSimpleCell(Kernels<T>& k) {
   k.row_tile = kAccumulators;
   k.product = RunProduct<T>;
   k.finish = RunBackward<StoreFirstStateGradient<D>>;
-  k.simple_tanh = {RunForward<1, SimpleForward<false, D>>, nullptr,
-                   RunBackward<SimpleBackward<false, D>>, nullptr};
-  k.simple_relu = {RunForward<1, SimpleForward<true, D>>, nullptr,
-                   RunBackward<SimpleBackward<true, D>>, nullptr};
+  k.simple_tanh = {RunForward<1, SimpleForward<false, D>>, nullptr, RunBackward<SimpleBackward<false, D>>,
+                   nullptr};
+  k.simple_relu = {RunForward<1, SimpleForward<true, D>>, nullptr, RunBackward<SimpleBackward<true, D>>,
+                   nullptr};
+  k.simple_general = {RunForward<1, SimpleGeneralForward<D>>, nullptr, RunBackward<SimpleGeneralBackward<D>>,
+                      nullptr};
+  k.activate = Activate<T>;
 }
 void FillSimple(KernelTables& t) { FillSimpleCell(std::get<0>(t)), FillSimpleCell(std::get<1>(t)); }
 }  // namespace rondo::cpu::HWY_NAMESPACE

@@ -9,8 +9,8 @@
 
 namespace rondo {
 
-// Nonlinearities, those of ONNX's recurrent operators, with a = alpha and b = beta; in brackets the values that
-// they have by default.
+// Nonlinearities, those of ONNX's recurrent operators, with a = alpha and b = beta; in brackets the values
+// that they have by default.
 enum class Activation : std::uint8_t {
   kTanh,
   kRelu,             // max(x, 0)
