@@ -17,7 +17,8 @@ struct Option {
 };
 
 const std::vector<Option>& options() {
-  const auto functions = [](ActivationFunction gate, ActivationFunction candidate, ActivationFunction output) {
+  const auto functions = [](ActivationFunction gate, ActivationFunction candidate,
+                            ActivationFunction output) {
     return [=](RnnConfig& c) {
       c.gate_activation = gate;
       c.activation = candidate;
@@ -199,8 +200,8 @@ double dot(ConstTensorView a, ConstTensorView b) {
   return sum;
 }
 
-// Along one random direction of each array: (f(+s) - f(-s)) / 2s, whose error goes with s^2, and which a second
-// step tells; what rounding adds goes with 1 / s.
+// Along one random direction of each array: (f(+s) - f(-s)) / 2s, whose error goes with s^2, and which a
+// second step tells; what rounding adds goes with 1 / s.
 void check_differences(const RnnConfig& config, const std::vector<std::int32_t>& lengths) {
   Network network(config, lengths);
   Rnn rnn(config, kFakeGpu);
@@ -218,7 +219,8 @@ void check_differences(const RnnConfig& config, const std::vector<std::int32_t>&
   Tape tape;
   const ForwardResult kept = network.forward(rnn, &tape);
   const BackwardResult back = network.backward(rnn, tape);
-  const auto check = [&](const char* name, const std::function<TensorView()>& array, ConstTensorView gradient) {
+  const auto check = [&](const char* name, const std::function<TensorView()>& array,
+                         ConstTensorView gradient) {
     const Tensor values = copy_of(array());
     const Tensor direction = random_tensor(config.dtype, values.shape(), 77);
     const auto slope = [&](double s) {
@@ -238,11 +240,16 @@ void check_differences(const RnnConfig& config, const std::vector<std::int32_t>&
     const double allowed = 4 * std::abs(once - twice) + 256 * epsilon(DType::kF64) * scale / kStep;
     EXPECT_NEAR(dot(gradient, direction), once, allowed) << name;
   };
-  check("x", [&] { return network.x.view(); }, back.dx);
-  check("h0", [&] { return network.h0.view(); }, back.dh0);
-  if (config.cell == Cell::kLstm) check("c0", [&] { return network.c0.view(); }, back.dc0);
+  check(
+      "x", [&] { return network.x.view(); }, back.dx);
+  check(
+      "h0", [&] { return network.h0.view(); }, back.dh0);
+  if (config.cell == Cell::kLstm)
+    check(
+        "c0", [&] { return network.c0.view(); }, back.dc0);
   for (const ParameterInfo& p : parameter_layout(config)) {
-    check(p.name.c_str(), [&] { return rnn.parameter(p.name); }, copy_of(rnn.gradient(p.name)));
+    check(
+        p.name.c_str(), [&] { return rnn.parameter(p.name); }, copy_of(rnn.gradient(p.name)));
   }
 }
 
