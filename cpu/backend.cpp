@@ -39,7 +39,6 @@ class CpuBackend final : public Backend {
     if (c.dtype != DType::kF32 && c.dtype != DType::kF64) {
       return {false, "the CPU backend computes in f32 and f64, not in " + to_string(c.dtype)};
     }
-    if (c.layer_norm) return {false, "the CPU backend has no layer normalisation yet"};
     if (c.input_size <= kMost && c.hidden_size <= kMost) return {};
     return {false,
             "input_size or hidden_size is above " + std::to_string(kMost) + ", more than BLAS can count"};

@@ -58,7 +58,8 @@ template <class T>
 typename Layers<T>::Saved Layers<T>::saved(Arena& arena, std::int64_t flat_rows) const {
   T* gates = arena.take<T>(flat_rows * order_.columns * hp_);
   T* c = config_.cell == Cell::kLstm ? arena.take<T>(flat_rows * hp_) : nullptr;
-  return {gates, c, projected() ? arena.take<T>(flat_rows * hp_) : nullptr};
+  T* m = projected() ? arena.take<T>(flat_rows * hp_) : nullptr;
+  return {gates, c, m, saved_norms(arena, flat_rows)};
 }
 
 template <class T>
@@ -75,6 +76,7 @@ typename Layers<T>::Memory Layers<T>::memory(Arena& arena, std::int64_t in, std:
   const std::int64_t state = n * sp_, cell_state = n * hp_;
   for (T** p : {&m.h[0], &m.h[1]}) *p = arena.take<T>(state);
   for (T** p : {&m.c, &m.rh}) *p = arena.take<T>(cell_state);
+  if (config_.layer_norm) m.sums = arena.take<T>(order_.gates * cell_state);
   if (!training) {
     m.gates = arena.take<T>(flat_rows * order_.gates * hp_);
     return m;
@@ -86,6 +88,11 @@ typename Layers<T>::Memory Layers<T>::memory(Arena& arena, std::int64_t in, std:
   m.h_in = arena.take<T>(flat_rows * s_);
   if (projected()) m.dm = arena.take<T>(flat_rows * sp_);
   if (config_.peephole) m.dpeephole = arena.take<T>(3 * cell_state);
+  if (config_.layer_norm) {
+    m.dsums = arena.take<T>(flat_rows * order_.gates * hp_);
+    m.dnormalised = arena.take<T>(flat_rows * hp_);
+    m.dh = arena.take<T>(cell_state);
+  }
   if (config_.dropconnect > 0) {
     m.dr = arena.take<T>(order_.gates * h_ * s_);
     packing_.lay_out_forward(m.connected, arena);
@@ -110,6 +117,7 @@ std::unique_ptr<Packed> Layers<T>::pack(const void* parameters) const {
 
 template <class T>
 const typename Kernels<T>::Cell& Layers<T>::cell() const {
+  if (config_.layer_norm) return config_.cell == Cell::kLstm ? kernels_.lstm_norm : kernels_.gru_norm;
   const bool general = has_cell_options(config_), after = config_.gru_reset == GruReset::kAfter;
   switch (config_.cell) {
     case Cell::kLstm:
@@ -135,7 +143,7 @@ Split Layers<T>::split_work(const Sequence& sequence) const {
   if (sequence.n >= 8) {
     split.threads = static_cast<int>(std::min<std::int64_t>(num_threads(), sequence.n / 4));
     split.by_rows = true;
-  } else if (sequence.n * row_flops >= kWorthAMeeting) {
+  } else if (sequence.n * row_flops >= kWorthAMeeting && !config_.layer_norm) {  // which needs whole rows
     split.threads = static_cast<int>(std::min<std::int64_t>(together_threads(), sp_ / kernels_.lanes));
   }
   return split;

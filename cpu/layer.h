@@ -38,11 +38,17 @@ class Layers final : public Glue<T> {
   std::string path() const override;
 
  private:
+  // Rows as normalised, and the factors that made them so: of W x, R h and c. Null in inference.
+  struct SavedNorms {
+    T *normal_x, *normal_h, *normal_c;  // [P][G * Hp], [P][G * Hp], [P][Hp]
+    T *scale_x, *scale_h, *scale_c;     // [P]
+  };
   // What training leaves for backward, of P flat rows.
   struct Saved {
     T* gates;  // [P][columns * Hp]: activations, then gradients of the pre-activations
     T* c;      // [P][Hp], LSTM
     T* m;      // [P][Hp], projection: what it multiplied
+    SavedNorms norms;
   };
   struct Memory {
     T* h[2];   // [n][Sp]: states of even and odd steps; backward: h0 and its gradient
@@ -57,6 +63,10 @@ class Layers final : public Glue<T> {
     T* h_in;                    // [P][S], what R multiplied
     T* dm;                      // [P][Sp], projection: its gradient
     T* dpeephole;               // [n][3][Hp]
+    T* sums;                    // [n][G * Hp], layer normalisation, in inference too: R h
+    T* dsums;                   // [P][G * Hp]: its gradient
+    T* dnormalised;             // [P][Hp]: gradient of what h reads instead of c
+    T* dh;                      // [n][Hp]: gradient of h_t
     T* dr;                      // [G * H, S], dropconnect: gradient of what multiplied h
     LayerWeights<T> connected;  // R under dropconnect, room for both passes
     LayerWeights<T> w;          // of this call
@@ -87,17 +97,43 @@ class Layers final : public Glue<T> {
     return static_cast<const Weights<T>&>(call.weights).layer(call.id.layer, call.id.reverse);
   }
   void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
-  ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, std::int64_t ld) const;
+  ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, const Saved& s,
+                              std::int64_t ld) const;
   void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
   BackwardStep<T> second_phase(BackwardStep<T> step, const Memory& m) const;
-  BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m) const;
+  BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
-  void add_product(T* to, const GateRun& run, const T* da, ConstRows operand, std::int64_t flat_rows,
-                   std::int64_t width) const;
+  // Gradients of gates, a row each flat row.
+  struct GateRows {
+    const T* data;
+    std::int64_t ld;
+  };
+  // Of what R feeds, recurrent_gates side by side.
+  GateRows recurrent_rows(const Memory& m, const Saved& s) const {
+    if (config_.layer_norm) return {m.dsums, order_.gates * hp_};
+    return {s.gates + order_.recurrent_column[0] * hp_, order_.columns * hp_};
+  }
+  struct ProductSize {
+    std::int64_t flat_rows, width;
+  };
+  void add_product(T* to, const GateRun& run, const GateRows& da, ConstRows operand,
+                   const ProductSize& size) const;
   void gather_h(const LayerBackward& call, const Memory& m, const T* mask) const;
-  void parameter_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const;
-  void recurrent_gradient(const LayerBackward& call, const Memory& m, const T* da, T* dR) const;
+  void add_input_products(const LayerBackward& call, const Memory& m, const T* da, T* dW) const;
+  void recurrent_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const;
+  void add_recurrent_products(const LayerBackward& call, const Memory& m, const Saved& s, T* dR) const;
   void bias_gradients(const LayerBackward& call, const Memory& m, const T* da) const;
+
+  // layer_norm.cpp
+  Norm<T> norm(const T* factor, const T* shift, int gates) const;
+  SavedNorms saved_norms(Arena& arena, std::int64_t flat_rows) const;
+  StepNorms<T> step_norms(const LayerCall& call, const Memory& m, const Saved& s) const;
+  StepNorms<T> norms_from(StepNorms<T> norms, std::int64_t start) const;
+  NormRows<T> input_rows(const Memory& m, const Saved& s, std::int64_t ld) const;
+  void normalise_input(const Memory& m, const Saved& s, std::int64_t flat_rows, std::int64_t ld) const;
+  void normalise_input_backward(const Memory& m, const Saved& s, std::int64_t flat_rows) const;
+  void norm_gradients(const Memory& m, const Saved& s, std::int64_t flat_rows, T* to) const;
+
   void input_gradient(const LayerBackward& call, const Memory& m, const T* da) const;
 
   RnnConfig config_;

@@ -1,34 +1,12 @@
 // Backward pass of one layer: the time loop from the last step processed to the first, then the gradients
 // of parameters and inputs as products over the whole sequence.
 #include "core/settings.h"
+#include "cpu/column_sums.h"
 #include "cpu/gemm.h"
 #include "cpu/layer.h"
 #include "cpu/states.h"
 
 namespace rondo::cpu {
-namespace {
-
-// to[j] += sum of column j over `rows` rows; summed in blocks, which keeps long sums exact enough.
-template <class T>
-void add_column_sums(T* to, const T* from, std::int64_t ld, std::int64_t rows, std::int64_t width) {
-  constexpr std::int64_t kColumns = 64, kRows = 64;
-  T part[kColumns], sum[kColumns];
-  for (std::int64_t j = 0; j < width; j += kColumns) {
-    const std::int64_t columns = std::min(kColumns, width - j);
-    std::fill_n(sum, columns, T(0));
-    for (std::int64_t r = 0; r < rows; r += kRows) {
-      std::fill_n(part, columns, T(0));
-      for (std::int64_t i = r; i < std::min(r + kRows, rows); ++i) {
-        for (std::int64_t k = 0; k < columns; ++k) part[k] += from[i * ld + j + k];
-      }
-      for (std::int64_t k = 0; k < columns; ++k) sum[k] += part[k];
-    }
-    for (std::int64_t k = 0; k < columns; ++k) to[j + k] += sum[k];
-  }
-}
-
-}  // namespace
-
 template <class T>
 void Layers<T>::backward(const LayerBackward& call) {
   const FlushDenormals flush;
@@ -57,18 +35,26 @@ void Layers<T>::backward(const LayerBackward& call) {
   backward_loop(call, m, s);
   states.store(m.h[1], call.dh0);
   if (lstm) cells.store(m.dc, call.dc0);
-  if (call.dparameters != nullptr) parameter_gradients(call, m, s);
+  T* const dparameters = static_cast<T*>(call.dparameters);
+  if (dparameters != nullptr) {
+    recurrent_gradients(call, m, s);
+    bias_gradients(call, m, s.gates);
+    if (config_.layer_norm) norm_gradients(m, s, flat_rows, dparameters);
+  }
+  if (config_.layer_norm) normalise_input_backward(m, s, flat_rows);
+  if (dparameters != nullptr) add_input_products(call, m, s.gates, dparameters + m.w.at.weight_ih);
   if (call.dx.data != nullptr) input_gradient(call, m, s.gates);
 }
 
 // What all steps share.
 template <class T>
-BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory& m) const {
+BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory& m, const Saved& s) const {
   const std::int64_t row = call.sequence.row_stride, group = call.sequence.n * sp_;
   const bool masked = call.masks.recurrent != nullptr, per_gate = masked && call.masks.groups > 1;
   BackwardStep<T> step{};
   step.recurrent = m.w.transposed;
-  step.ld_gates = step.ld_da = row * order_.columns * hp_;
+  step.ld_gates = row * order_.columns * hp_;
+  step.ld_da = row * recurrent_rows(m, s).ld;
   step.ld_y = row * call.y.ld;
   step.ld_c = row * hp_;
   step.ld_dy = row * call.dy.ld;
@@ -89,6 +75,7 @@ BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory
   step.ld_update_c = row * h_;
   step.ld_dc_out = row * call.dc.ld;
   step.ld_dm = row * sp_;
+  if (config_.layer_norm) step.norms = step_norms(call, m, s);
   return step;
 }
 
@@ -115,11 +102,12 @@ template <class T>
 void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const Saved& saved) const {
   const Sequence& seq = call.sequence;
   const bool reverse = call.id.reverse;
-  const std::int64_t ld = order_.columns * hp_, recurrent_column = order_.recurrent_column[0] * hp_;
+  const std::int64_t ld = order_.columns * hp_;
   const T* y = static_cast<const T*>(call.y.data);
   const T* dy = static_cast<const T*>(call.dy.data);
   const typename Kernels<T>::Cell& step = cell();
-  const BackwardStep<T> base = backward_step(call, m);
+  const BackwardStep<T> base = backward_step(call, m, saved);
+  const GateRows fed = recurrent_rows(m, saved);
 
   const auto rows = [](const void* all, std::int64_t start, std::int64_t width) {
     return all == nullptr ? nullptr : static_cast<const T*>(all) + start * width;
@@ -148,8 +136,9 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
       a.update_h = rows(call.masks.zoneout_h, start, s_);
       a.update_c = rows(call.masks.zoneout_c, start, h_);
       if (m.dm != nullptr) a.dm = m.dm + start * sp_;
+      if (config_.layer_norm) a.norms = norms_from(base.norms, start);
       a.k = next < 0 ? 0 : order_.recurrent_gates * hp_;
-      a.da = next < 0 ? a.gates : saved.gates + seq.start(next) * ld + recurrent_column;
+      a.da = next < 0 ? a.gates : fed.data + seq.start(next) * fed.ld;
       if (any) step.backward(a, own_states);
       if (step.backward_second != nullptr) {
         meet();
@@ -158,7 +147,7 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
       meet();
       if (prev >= 0 || call.dh0 == nullptr) return;
       a.k = order_.recurrent_gates * hp_;
-      a.da = a.gates + recurrent_column;
+      a.da = fed.data + start * fed.ld;
       if (any) kernels_.finish(a, own_states);
     };
     for (std::int64_t i = seq.t; i-- > 0;) {
@@ -172,61 +161,63 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
   });
 }
 
-// dW or dR: to [G*H, width] += da^T times what the weights multiplied.
+// dW or dR: to [G*H, width] += the gates' rows transposed times what the weights multiplied.
 template <class T>
-void Layers<T>::add_product(T* to, const GateRun& run, const T* da, ConstRows operand, std::int64_t flat_rows,
-                            std::int64_t width) const {
+void Layers<T>::add_product(T* to, const GateRun& run, const GateRows& da, ConstRows operand,
+                            const ProductSize& size) const {
   gemm(Gemm<T>{.transpose_a = true,
                .m = run.count * h_,
-               .n = width,
-               .k = flat_rows,
-               .a = da + run.column * hp_,
-               .lda = order_.columns * hp_,
+               .n = size.width,
+               .k = size.flat_rows,
+               .a = da.data + run.column * hp_,
+               .lda = da.ld,
                .b = static_cast<const T*>(operand.data),
                .ldb = operand.ld,
-               .c = to + run.gate * h_ * width,
-               .ldc = width,
+               .c = to + run.gate * h_ * size.width,
+               .ldc = size.width,
                .accumulate = true},
        num_threads());
 }
 
+// W multiplied x, masked for each gate or for all.
 template <class T>
-void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const {
-  const LayerParameters& at = m.w.at;
-  const std::int64_t flat_rows = call.sequence.total(), in = at.in;
-  T* to = static_cast<T*>(call.dparameters);
-  const bool padded = hp_ != h_, per_gate = call.masks.groups > 1;
-
-  // W multiplied x, masked for each gate or for all.
+void Layers<T>::add_input_products(const LayerBackward& call, const Memory& m, const T* da, T* dW) const {
+  const std::int64_t flat_rows = call.sequence.total(), in = m.w.at.in;
   const T* masks = static_cast<const T*>(call.masks.input);
-  for (const GateRun& run :
-       gate_runs(order_.input_column, order_.gates, padded || (masks != nullptr && per_gate))) {
-    if (masks != nullptr && (run.gate == 0 || per_gate)) {
-      const std::int64_t group = per_gate ? run.gate * call.masks.group_rows * in : 0;
+  const bool apart = masks != nullptr && call.masks.groups > 1;
+  for (const GateRun& run : gate_runs(order_.input_column, order_.gates, hp_ != h_ || apart)) {
+    if (masks != nullptr && (run.gate == 0 || apart)) {
+      const std::int64_t group = apart ? run.gate * call.masks.group_rows * in : 0;
       mask_sequence(call.sequence, call.x, masks + group, in, m.x_masked);
     }
-    add_product(to + at.weight_ih, run, s.gates, masks == nullptr ? call.x : ConstRows{m.x_masked, in},
-                flat_rows, in);
+    add_product(dW, run, {da, order_.columns * hp_}, masks == nullptr ? call.x : ConstRows{m.x_masked, in},
+                {flat_rows, in});
   }
+}
+
+// Of R and of the projection.
+template <class T>
+void Layers<T>::recurrent_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const {
+  T* to = static_cast<T*>(call.dparameters);
+  T* dR = to + m.w.at.weight_hh;
   if (call.masks.connect == nullptr) {
-    recurrent_gradient(call, m, s.gates, to + at.weight_hh);
+    add_recurrent_products(call, m, s, dR);
   } else {
     const T* factors = static_cast<const T*>(call.masks.connect);
     std::fill_n(m.dr, order_.gates * h_ * s_, T(0));
-    recurrent_gradient(call, m, s.gates, m.dr);
-    for (std::int64_t i = 0; i < order_.gates * h_ * s_; ++i) to[at.weight_hh + i] += m.dr[i] * factors[i];
+    add_recurrent_products(call, m, s, m.dr);
+    for (std::int64_t i = 0; i < order_.gates * h_ * s_; ++i) dR[i] += m.dr[i] * factors[i];
   }
-  bias_gradients(call, m, s.gates);
   if (!projected()) return;
   gemm(Gemm<T>{.transpose_a = true,
                .m = s_,
                .n = h_,
-               .k = flat_rows,
+               .k = call.sequence.total(),
                .a = m.dm,
                .lda = sp_,
                .b = s.m,
                .ldb = hp_,
-               .c = to + at.weight_hr,
+               .c = to + m.w.at.weight_hr,
                .ldc = h_,
                .accumulate = true},
        num_threads());
@@ -235,18 +226,22 @@ void Layers<T>::parameter_gradients(const LayerBackward& call, const Memory& m, 
 // R multiplied h_{t-1}, masked for each gate or for all; under reset_before n's part multiplied r h, which
 // was saved.
 template <class T>
-void Layers<T>::recurrent_gradient(const LayerBackward& call, const Memory& m, const T* da, T* dR) const {
-  const std::int64_t flat_rows = call.sequence.total(), ld = order_.columns * hp_;
+void Layers<T>::add_recurrent_products(const LayerBackward& call, const Memory& m, const Saved& s,
+                                       T* dR) const {
+  const GateRows da = recurrent_rows(m, s);
+  const ProductSize size{call.sequence.total(), s_};
   const bool masked = call.masks.recurrent != nullptr, apart = masked && call.masks.groups > 1;
-  for (const GateRun& run : gate_runs(order_.recurrent_column, order_.recurrent_gates, hp_ != h_ || apart)) {
+  static constexpr int kInOrder[] = {0, 1, 2, 3};
+  for (const GateRun& run : gate_runs(kInOrder, order_.recurrent_gates, hp_ != h_ || apart)) {
     if (run.gate == 0 || apart) {
       gather_h(call, m, masked ? m.mask + (apart ? run.gate * call.sequence.n * sp_ : 0) : nullptr);
     }
-    add_product(dR, run, da, {m.h_in, s_}, flat_rows, s_);
+    add_product(dR, run, da, {m.h_in, s_}, size);
   }
   if (order_.recurrent_gates == order_.gates) return;
+  const std::int64_t ld = order_.columns * hp_;
   const GateRun n{2, 1, order_.recurrent_column[2]};
-  add_product(dR, n, da, {da + (order_.columns - 1) * hp_, ld}, flat_rows, h_);
+  add_product(dR, n, {s.gates, ld}, {s.gates + (order_.columns - 1) * hp_, ld}, size);
 }
 
 // Of biases and peepholes.
@@ -256,12 +251,12 @@ void Layers<T>::bias_gradients(const LayerBackward& call, const Memory& m, const
   const std::int64_t flat_rows = call.sequence.total(), ld = order_.columns * hp_;
   T* to = static_cast<T*>(call.dparameters);
   for (int g = 0; g < order_.gates && config_.bias != Bias::kNone; ++g) {
-    add_column_sums(to + at.bias_ih + g * h_, da + order_.input_column[g] * hp_, ld, flat_rows, h_);
+    add_column_sums(to + at.bias_ih + g * h_, {da + order_.input_column[g] * hp_, ld}, flat_rows, h_);
     if (config_.bias == Bias::kSingle) continue;
-    add_column_sums(to + at.bias_hh + g * h_, da + order_.recurrent_column[g] * hp_, ld, flat_rows, h_);
+    add_column_sums(to + at.bias_hh + g * h_, {da + order_.recurrent_column[g] * hp_, ld}, flat_rows, h_);
   }
   for (int g = 0; g < 3 && config_.peephole; ++g) {
-    add_column_sums(to + at.weight_ch + g * h_, m.dpeephole + g * hp_, 3 * hp_, call.sequence.n, h_);
+    add_column_sums(to + at.weight_ch + g * h_, {m.dpeephole + g * hp_, 3 * hp_}, call.sequence.n, h_);
   }
 }
 

@@ -21,10 +21,11 @@ void Layers<T>::forward(const LayerForward& call) {
     m.w.recurrent = connected.recurrent;
     m.w.recurrent_n = connected.recurrent_n;
   }
-  const Saved s = training ? saved(kept, flat_rows) : Saved{m.gates, nullptr, nullptr};
+  const Saved s = training ? saved(kept, flat_rows) : Saved{m.gates, nullptr, nullptr, {}};
   const std::int64_t ld = (training ? order_.columns : order_.gates) * hp_;
 
   project_input(call, m, s.gates, ld);
+  if (config_.layer_norm) normalise_input(m, s, flat_rows, ld);
   forward_loop(call, m, s, ld);
 }
 
@@ -63,7 +64,8 @@ void Layers<T>::project_input(const LayerForward& call, const Memory& m, T* gate
 
 // What all steps share.
 template <class T>
-ForwardStep<T> Layers<T>::forward_step(const LayerForward& call, const Memory& m, std::int64_t ld) const {
+ForwardStep<T> Layers<T>::forward_step(const LayerForward& call, const Memory& m, const Saved& s,
+                                       std::int64_t ld) const {
   const Sequence& seq = call.sequence;
   const bool masked = call.masks.recurrent != nullptr;
   ForwardStep<T> step{};
@@ -92,6 +94,10 @@ ForwardStep<T> Layers<T>::forward_step(const LayerForward& call, const Memory& m
   step.m = m.rh;
   step.ld_m = step.training ? seq.row_stride * hp_ : hp_;
   step.projection = m.w.projection;
+  if (config_.layer_norm) {
+    step.norms = step_norms(call, m, s);
+    step.ld_m = hp_;
+  }
   return step;
 }
 
@@ -110,7 +116,7 @@ void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Sa
     states.apply_masks(m.h_masked[side], m.h[0], m.mask, call.masks.groups);
   }
 
-  const ForwardStep<T> base = forward_step(call, m, ld);
+  const ForwardStep<T> base = forward_step(call, m, saved, ld);
   const typename Kernels<T>::Cell& step = cell();
   // Rows of the caller's or of ours from flat row `start` on; null: there are none.
   const auto rows = [](auto* all, std::int64_t start, std::int64_t width) {
@@ -137,6 +143,7 @@ void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Sa
       a.update_h = rows(static_cast<const T*>(call.masks.zoneout_h), start, s_);
       a.update_c = rows(static_cast<const T*>(call.masks.zoneout_c), start, h_);
       if (saved.m != nullptr) a.m = saved.m + start * hp_;
+      if (config_.layer_norm) a.norms = norms_from(base.norms, start);
       if (any) step.forward(a, units);
       if (step.forward_second != nullptr) {
         meet();

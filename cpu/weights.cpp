@@ -119,6 +119,10 @@ std::size_t Weights<T>::lay_out(std::byte* memory) {
     if (training) packing_.lay_out_backward(w, arena);
     w.bias = arena.take<T>(order.columns * hp_);
     if (config.peephole) w.peephole = arena.take<T>(3 * hp_);
+    if (config.layer_norm) {
+      for (T** p : {&w.norm_x, &w.norm_h}) *p = arena.take<T>(order.gates * hp_);
+      for (T** p : {&w.norm_c, &w.norm_c_shift}) *p = arena.take<T>(hp_);
+    }
     if (projected) w.projection = arena.take<T>(h * sp_);
     if (training) w.input_rows = arena.take<T>(order.gates * hp_ * w.at.in);
     if (training && projected) w.transposed_projection = arena.take<T>(sp_ * hp_);
@@ -141,10 +145,19 @@ void Weights<T>::pack_biases(const LayerWeights<T>& w, const T* parameters) cons
       if (config.bias == Bias::kDouble) recurrent_bias[j] += bias_hh[g * h + j];
     }
   }
-  for (std::int64_t g = 0; w.peephole != nullptr && g < 3; ++g) {
-    std::fill_n(w.peephole + g * hp_, hp_, T(0));
-    std::copy_n(parameters + w.at.weight_ch + g * h, h, w.peephole + g * hp_);
+  const auto pad = [&](T* to, std::int64_t offset) {
+    std::fill_n(std::copy_n(parameters + offset, h, to), hp_ - h, T(0));
+  };
+  for (std::int64_t g = 0; w.peephole != nullptr && g < 3; ++g)
+    pad(w.peephole + g * hp_, w.at.weight_ch + g * h);
+  if (!config.layer_norm) return;
+  for (std::int64_t g = 0; g < order.gates; ++g) {
+    pad(w.norm_x + order.input_column[g] * hp_, w.at.norm_ih + g * h);
+    pad(w.norm_h + g * hp_, w.at.norm_hh + g * h);
   }
+  if (config.cell != Cell::kLstm) return;
+  pad(w.norm_c, w.at.norm_c);
+  pad(w.norm_c_shift, w.at.norm_c_bias);
 }
 
 // One layer and direction.

@@ -24,6 +24,8 @@ struct LayerWeights {
   T* bias;             // [columns][Hp]
   T* peephole;         // [3][Hp]; null: none
   T* projection;       // W_hr, one gate wide; null: none
+  // Layer normalisation: [G][Hp] in the order of the gates' row, [G][Hp] canonical, [Hp]; null: none.
+  T *norm_x, *norm_h, *norm_c, *norm_c_shift;
   // For training only.
   T* input_rows;             // W row by row, [G * Hp, in] in the order of the gates' row
   T* transposed;             // R transposed, one gate wide, K = recurrent_gates * Hp

@@ -51,28 +51,49 @@ RONDO_CELL_FN V lstm_cell_state(const Ops& ops, const CellOptions<T>& options, c
   return options.cell_clip > 0 ? ops.clamp(c, options.cell_clip) : c;
 }
 
+// i f g o: pre-activations in, activations out. c: c_t out.
 template <class Ops, class T, class V>
-RONDO_CELL_FN void lstm_general_forward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p,
-                                        V& i, V& f, V& g, V& o, const V& c_prev, V& c, V& h) {
+RONDO_CELL_FN void lstm_gates_forward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p,
+                                      V& i, V& f, V& g, V& o, const V& c_prev, V& c) {
   const ChosenFunctions<T> functions{options};
   i = functions.gate(ops, ops.fma(p.i, c_prev, i));
   f = options.input_forget ? ops.sub(ops.one(), i) : functions.gate(ops, ops.fma(p.f, c_prev, f));
   g = functions.candidate(ops, g);
   c = lstm_cell_state(ops, options, i, f, g, c_prev);
   o = functions.gate(ops, ops.fma(p.o, c, o));
-  h = ops.mul(o, activate(ops, options.output, c));
 }
 
-// As lstm_backward; dc in is of c_t before zoneout. c: out, c_t once more.
+// h of c, or of what layer normalisation makes of it.
 template <class Ops, class T, class V>
-RONDO_CELL_FN void lstm_general_backward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p,
-                                         V& i, V& f, V& g, V& o, const V& c_prev, const V& dh, V& dc, V& c) {
-  const ChosenFunctions<T> functions{options};
-  c = lstm_cell_state(ops, options, i, f, g, c_prev);
+RONDO_CELL_FN V lstm_output_forward(const Ops& ops, const CellOptions<T>& options, const V& o, const V& c) {
+  return ops.mul(o, activate(ops, options.output, c));
+}
+
+template <class Ops, class T, class V>
+RONDO_CELL_FN void lstm_general_forward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p,
+                                        V& i, V& f, V& g, V& o, const V& c_prev, V& c, V& h) {
+  lstm_gates_forward(ops, options, p, i, f, g, o, c_prev, c);
+  h = lstm_output_forward(ops, options, o, c);
+}
+
+// o: activation in, gradient of the pre-activation out. c: what lstm_output_forward read. Returns d loss / d
+// of that.
+template <class Ops, class T, class V>
+RONDO_CELL_FN V lstm_output_backward(const Ops& ops, const CellOptions<T>& options, V& o, const V& c,
+                                     const V& dh) {
   const V out = activate(ops, options.output, c);
   const V d_out = ops.mul(ops.mul(dh, o), slope(ops, options.output, out));
-  o = ops.mul(ops.mul(dh, out), functions.gate_slope(ops, o));
-  V d_c = ops.fma(o, p.o, ops.add(d_out, dc));
+  o = ops.mul(ops.mul(dh, out), ChosenFunctions<T>{options}.gate_slope(ops, o));
+  return d_out;
+}
+
+// i f g: activations in, gradients of the pre-activations out. o: its gradient. c: c_t. dc: d loss / d c_t,
+// before zoneout, but for what comes through o, in; d loss / d c_{t-1} out.
+template <class Ops, class T, class V>
+RONDO_CELL_FN void lstm_gates_backward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p,
+                                       V& i, V& f, V& g, const V& o, const V& c_prev, const V& c, V& dc) {
+  const ChosenFunctions<T> functions{options};
+  V d_c = ops.fma(o, p.o, dc);
   if (options.cell_clip > 0) {
     const V bound = ops.set(options.cell_clip);
     d_c = ops.where_between(c, ops.sub(ops.set(T(0)), bound), bound, d_c);
@@ -87,4 +108,13 @@ RONDO_CELL_FN void lstm_general_backward(const Ops& ops, const CellOptions<T>& o
   f = ops.mul(d_f, functions.gate_slope(ops, f));
   g = ops.mul(d_g, functions.candidate_slope(ops, g));
   dc = ops.fma(d_c, kept, ops.fma(i, p.i, ops.mul(f, p.f)));
+}
+
+// As lstm_backward; dc in is of c_t before zoneout. c: out, c_t once more.
+template <class Ops, class T, class V>
+RONDO_CELL_FN void lstm_general_backward(const Ops& ops, const CellOptions<T>& options, const Peepholes<V>& p,
+                                         V& i, V& f, V& g, V& o, const V& c_prev, const V& dh, V& dc, V& c) {
+  c = lstm_cell_state(ops, options, i, f, g, c_prev);
+  dc = ops.add(lstm_output_backward(ops, options, o, c, dh), dc);
+  lstm_gates_backward(ops, options, p, i, f, g, o, c_prev, c, dc);
 }

@@ -8,6 +8,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace rondo::cpu::HWY_NAMESPACE {
 #include "core/cells/gru-inl.h"
+#include "cpu/kernels/norm-inl.h"
 
 // Columns of a row of gates. kGeneral: with the functions of CellOptions, and zoneout.
 enum GruColumn : std::int64_t { kN = 0, kR = 1, kZ = 2, kFourth = 3 };
@@ -87,6 +88,28 @@ HWY_NOINLINE void GruBeforeGatesBackward(const BackwardStep<T>& a, At<D> at, hn:
   at.Store(hn::Add(dh, at.Load(a.carry, a.hp)), a.carry, a.hp);
 }
 
+// Layer normalisation: the second phases, row by row.
+template <class D, class T = hn::TFromD<D>>
+void GruNormForward(const ForwardStep<T>& a, const Range& range) {
+  for (std::int64_t row = range.row_begin; row < range.row_end; ++row) {
+    NormaliseSums<3, GruAfterForward<true, D>, D>(a, row);
+  }
+}
+template <class D, class T = hn::TFromD<D>>
+void GruNormBackward(const BackwardStep<T>& a, const Range& range) {
+  for (At<D> at{range.row_begin, 0}; at.row < range.row_end; ++at.row) {
+    for (at.unit = 0; at.unit < a.h; at.unit += kLanes<T>) {
+      hn::Vec<D> n, r, z, rn, carry;
+      LoadGates(a, at, kN, n, r, z, rn);
+      gru_after_backward(Ops<D>(), FunctionsOf<true>(a), r, z, n, rn, at.LoadPart(a.h_prev, a.ld_h_prev, a.h),
+                         at.Load(a.norms.dh, a.hp), carry);
+      StoreGates(a, at, kN, n, r, z, rn);
+      at.Store(hn::Add(carry, at.Load(a.carry, a.hp)), a.carry, a.hp);
+    }
+    NormaliseSumsBackward<3, D>(a, at.row, kR);
+  }
+}
+
 template <class T>
 void FillGruCells(Kernels<T>& k) {
   using D = hn::ScalableTag<T>;
@@ -99,6 +122,8 @@ void FillGruCells(Kernels<T>& k) {
               RunBackward<GruBeforeCandidateBackward<kGeneral, D>>,
               RunBackward<GruBeforeGatesBackward<kGeneral, D>>};
   };
+  k.gru_norm = {RunForward<3, StoreSums<3, D>>, GruNormForward<D>, RunBackward<StoreStateGradient<D>>,
+                GruNormBackward<D>};
   fill(std::false_type(), k.gru_after, k.gru_before);
   fill(std::true_type(), k.gru_after_general, k.gru_before_general);
 }

@@ -28,7 +28,8 @@ const std::vector<Isa>& isas() {
       // Filling is compiled for the instruction set as well: a machine that lacks it must not run it.
       if ((kTargets[i] & HWY_TARGETS & machine) == 0) continue;
       found->push_back({kNames[i], {}});
-      for (const FillFunction* fill : {kFillSimple, kFillLstm, kFillGru}) fill[i](found->back().tables);
+      for (const FillFunction* fill : {kFillSimple, kFillLstm, kFillGru, kFillNorms})
+        fill[i](found->back().tables);
     }
     return found;
   }();

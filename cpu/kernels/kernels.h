@@ -24,6 +24,37 @@ struct Range {
 //
 // A row of gates: core/gate_order.h, columns Hp wide.
 //
+// Layer normalisation of a row of `gates` times Hp, of which H live, and what its backward needs.
+template <class T>
+struct Norm {
+  const T* factor;  // [gates][Hp]
+  const T* shift;   // as factor; null: none
+  int gates;
+  std::int64_t h, hp;
+  T epsilon;
+};
+// Rows of a sequence: x in place, or, backward, its gradient.
+template <class T>
+struct NormRows {
+  Norm<T> norm;
+  T* x;       // [rows] ld
+  T* normal;  // [rows][gates * Hp], n of core/cells/layer_norm-inl.h; null: not wanted
+  T* scale;   // [rows]; null likewise
+  std::int64_t ld;
+};
+// In a step: of the sums R h and of c. Row r of those of a sequence: r * row_stride rows on.
+template <class T>
+struct StepNorms {
+  Norm<T> h, c;
+  T* sums;                  // [rows][G * Hp]: R h
+  T *normal_h, *normal_c;   // of a sequence, G * Hp and Hp wide; null: not wanted
+  T *scale_h, *scale_c;     // of a sequence
+  T* dr;                    // backward: of a sequence, G * Hp wide: gradient of R h
+  T* dnormalised;           // backward: of a sequence, Hp wide: gradient of what h reads instead of c
+  T* dh;                    // backward: [rows][Hp], from its first phase to its second
+  std::int64_t row_stride;  // of sequences
+};
+
 // One step of one layer, forward. Row r of a pointer p with stride ld is p + r * ld.
 template <class T>
 struct ForwardStep {
@@ -56,6 +87,7 @@ struct ForwardStep {
   T* m;                          // [rows] ld_m, Hp wide: o f(c), what is projected
   const T* projection;           // packed W_hr, one gate wide; its K is H
   std::int64_t ld_update_h, ld_update_c, ld_c_out, ld_m;
+  StepNorms<T> norms;
 };
 
 // One step of one layer, backward: d h_t = dy + carry + (dA_{t+1} R) mask, then the cell's backward.
@@ -88,6 +120,7 @@ struct BackwardStep {
   T* dpeephole;     // [rows][3][Hp], added to
   T* dm;            // [rows] ld_dm, Sp wide: gradient of the projection, from its half to the cell's
   std::int64_t ld_update_h, ld_update_c, ld_dc_out, ld_dm;
+  StepNorms<T> norms;
 };
 
 // out [rows][columns] = in [rows][k] * B, B packed one gate wide; columns is a multiple of lanes.
@@ -117,13 +150,17 @@ struct Kernels {
   // With CellOptions. Where h is projected, the second phase forward and the first backward are of S units.
   Cell simple_general, lstm_general, lstm_projected, gru_after_general, gru_before_general;
   T (*activate)(const CellFunction<T>&, T);  // as they do
+  // With layer normalisation. The second phases, both of H units, need whole rows.
+  Cell lstm_norm, gru_norm;
+  void (*normalise)(const NormRows<T>&, std::int64_t row_begin, std::int64_t row_end);
+  void (*normalise_backward)(const NormRows<T>&, std::int64_t row_begin, std::int64_t row_end);
 };
 
 // Each file of kernels fills in its own, by a function for each instruction set, compiled for that set; null
 // where the build lacks it.
 using KernelTables = std::tuple<Kernels<float>, Kernels<double>>;
 using FillFunction = void (*)(KernelTables&);
-extern const FillFunction kFillSimple[], kFillLstm[], kFillGru[];
+extern const FillFunction kFillSimple[], kFillLstm[], kFillGru[], kFillNorms[];
 #define RONDO_EACH_ISA(fill) \
   { HWY_CHOOSE_AVX3(fill), HWY_CHOOSE_AVX2(fill), HWY_CHOOSE_NEON(fill), HWY_CHOOSE_FALLBACK(fill) }
 
