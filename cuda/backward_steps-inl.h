@@ -39,6 +39,7 @@ struct BackwardStep {
   const T* dc_out;                 // [live] ld_dc_out: d loss / d c_t as an output; null: zero
   T* d_projected;                  // [live] ld_projected, S wide: d loss / d of a projection's result
   T* d_unprojected;                // [live][H]: that of what it multiplied; null: no projection
+  const T* dc_read;                // [live][H]: d loss / d c_t by way of its normalisation; null: none
   std::int64_t ld_zoneout_h, ld_zoneout_c, ld_dc_out, ld_projected;
 
   RONDO_CELL_FN T& gate(std::int64_t row, std::int64_t unit, int column) const {

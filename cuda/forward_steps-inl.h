@@ -33,7 +33,8 @@ struct ForwardStep {
   const T* peephole;               // [3 * H] of i f o; null: none
   const T *zoneout_h, *zoneout_c;  // [rows] ld_zoneout_h, ld_zoneout_c; null: as the options say
   T* unprojected;                  // [rows] ld_unprojected, H wide: what a projection multiplies; null: none
-  T* c_out;                        // [rows] ld_c_out, H wide: c_t, an output; null: not wanted
+  T* c_read;  // [rows][H], layer_norm: c_t before zoneout, for its normalisation; null: none
+  T* c_out;   // [rows] ld_c_out, H wide: c_t, an output; null: not wanted
   std::int64_t ld_zoneout_h, ld_zoneout_c, ld_unprojected, ld_c_out;
 
   RONDO_CELL_FN T& gate(std::int64_t row, std::int64_t unit, int column) const {

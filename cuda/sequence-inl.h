@@ -119,12 +119,17 @@ struct MultiplyMatrices {
 template <class T>
 struct SumChunks {
   T* to;          // [chunks][width]
-  const T* from;  // [rows][width]
-  std::int64_t width, rows, chunk;
+  const T* from;  // [rows] ld
+  std::int64_t ld, width, rows, chunk;
+  const T* times;  // [rows] ld_times: another factor of what is summed; null: none
+  std::int64_t ld_times;
   RONDO_CELL_FN void operator()(std::int64_t number, std::int64_t column) const {
     const std::int64_t end = number + 1 < (rows + chunk - 1) / chunk ? (number + 1) * chunk : rows;
     T sum = 0;
-    for (std::int64_t row = number * chunk; row < end; ++row) sum += from[row * width + column];
+    for (std::int64_t row = number * chunk; row < end; ++row) {
+      const T factor = times == nullptr ? T(1) : times[row * ld_times + column];
+      sum += from[row * ld + column] * factor;
+    }
     to[number * width + column] = sum;
   }
 };

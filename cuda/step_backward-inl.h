@@ -1,5 +1,5 @@
-// Backward pass of StepLayers: the time loop from the last step processed to the first, then the gradients of
-// parameters and inputs as products over the whole sequence.
+// Backward pass of StepLayers: the time loop from the last step processed to the first. What follows it is in
+// step_gradients-inl.h.
 #pragma once
 
 #include "cuda/step_layers-inl.h"
@@ -18,8 +18,15 @@ void StepLayers<T, Runtime>::backward(const LayerBackward& call) {
   if (lstm()) load_state(call, step.dc, call.dc_n, h_);
   backward_loop(call, m, s, step);
   const DeviceSequence seq = on_device(call.sequence, m);
-  if (call.dparameters != nullptr) parameter_gradients(call, m, seq, s);
-  if (call.dx.data != nullptr) input_gradient(call, m, seq, s.gates);
+  if (call.dparameters != nullptr) {
+    recurrent_gradient(call, m, seq, recurrent_sums(call, m, s));
+    vector_gradients(call, m, s);
+    if (projects()) projection_gradient(call, m, s);
+  }
+  if (config_.layer_norm) normalise_input_backward(call, m, s);
+  const SumGradients sums = input_sums(call, m, s);
+  if (call.dparameters != nullptr) input_weight_gradient(call, m, seq, sums);
+  if (call.dx.data != nullptr) input_gradient(call, m, seq, sums);
 }
 
 // What all steps share. The gradients of the initial states gather where they are wanted.
@@ -59,6 +66,7 @@ void StepLayers<T, Runtime>::general_backward_step(const LayerBackward& call, co
   step.ld_projected = row * s_;
   step.peephole = weights(call).peephole;
   if (projects()) step.d_unprojected = m.c;
+  if (config_.layer_norm && lstm()) step.dc_read = m.c;
   if (step.peephole == nullptr) return;
   step.peephole_sums = m.peephole_sums;
   load_state(call, m.peephole_sums, nullptr, 3 * h_);
@@ -68,8 +76,10 @@ template <class T, class Runtime>
 void StepLayers<T, Runtime>::backward_loop(const LayerBackward& call, const Memory& m, const Saved& s,
                                            BackwardStep<T> step) const {
   const Sequence& seq = call.sequence;
-  const std::int64_t ld = order_.columns * h_, recurrent_column = order_.recurrent_column[0] * h_;
-  const T *y = elements(call.y.data), *dy = elements(call.dy.data), *da = nullptr;
+  const std::int64_t ld = order_.columns * h_;
+  const T *y = elements(call.y.data), *dy = elements(call.dy.data);
+  const SumGradients sums = recurrent_sums(call, m, s);
+  const T* da = nullptr;  // of the step that was processed before
   for (std::int64_t i = seq.t; i-- > 0;) {
     const std::int64_t t = call.id.reverse ? seq.t - 1 - i : i, start = seq.start(t);
     const std::int64_t prev = call.id.reverse ? t + 1 : t - 1, has_prev = prev >= 0 && prev < seq.t;
@@ -85,14 +95,16 @@ void StepLayers<T, Runtime>::backward_loop(const LayerBackward& call, const Memo
     if (lstm()) step.c_prev = s.c + start_prev * h_;
     if (dy != nullptr) step.dy = dy + start * call.dy.ld;
     if (general_) at_step(call, m, start, step);
-    if (step.later > 0) multiply_gradients(step, da);
+    if (step.later > 0) multiply_gradients(step, da, seq.row_stride * sums.ld);
+    if (step.dc_read != nullptr) read_gradient(call, m, s, step, start);
     run_backward(call, step, rows);
-    da = step.gates + recurrent_column;
+    if (config_.layer_norm) normalise_sums_backward(call, m, s, step, start);
+    da = sums.data + start * sums.ld + sums.column[0] * h_;
     step.later = step.live;
   }
   if (call.dh0 == nullptr || step.later == 0) return;
   step.live = 0;
-  multiply_gradients(step, da);
+  multiply_gradients(step, da, seq.row_stride * sums.ld);
   runtime_.for_each(step.later, s_, FirstStateGradient<T>{step});
 }
 
@@ -109,14 +121,15 @@ void StepLayers<T, Runtime>::at_step(const LayerBackward& call, const Memory& m,
 
 // sums = dA R of the later step, each gate by itself under masks of its own.
 template <class T, class Runtime>
-void StepLayers<T, Runtime>::multiply_gradients(const BackwardStep<T>& step, const T* da) const {
+void StepLayers<T, Runtime>::multiply_gradients(const BackwardStep<T>& step, const T* da,
+                                                std::int64_t ld) const {
   const std::int64_t width = order_.recurrent_gates / step.segments * h_;
   for (int g = 0; g < step.segments; ++g) {
     multiply(Gemm<T>{.m = step.later,
                      .n = s_,
                      .k = width,
                      .a = da + g * width,
-                     .lda = step.ld_gates,
+                     .lda = ld,
                      .b = step.recurrent + g * width * s_,
                      .ldb = s_,
                      .c = step.sums + g * step.sum_group,
@@ -142,6 +155,7 @@ template <class T, class Runtime>
 void StepLayers<T, Runtime>::run_lstm_backward(const LayerCall& call, const BackwardStep<T>& step,
                                                std::int64_t rows) const {
   if (!general_) return runtime_.for_each(rows, h_, LstmBackward<T>{step});
+  if (step.dc_read != nullptr) return runtime_.for_each(step.live, h_, LstmGeneralBackward<T>{step});
   if (!projects()) return runtime_.for_each(rows, h_, LstmGeneralBackward<T>{step});
   runtime_.for_each(rows, s_, ProjectedBackward<T>{step});
   if (step.live == 0) return;
@@ -177,135 +191,6 @@ void StepLayers<T, Runtime>::run_gru_backward(const BackwardStep<T>& step, std::
   if (step.mask != nullptr) second.mask += 2 * step.mask_group;
   second.segments = 1;
   runtime_.for_each(step.live, h_, GruBeforeGatesBackward<T, kGeneral>{second});
-}
-
-// dW or dR: to [G * H, width] += da^T times what the weights multiplied.
-template <class T, class Runtime>
-void StepLayers<T, Runtime>::add_product(T* to, const GateRun& run, const T* da, ConstRows operand,
-                                         std::int64_t flat_rows, std::int64_t width) const {
-  multiply(Gemm<T>{.transpose_a = true,
-                   .m = run.count * h_,
-                   .n = width,
-                   .k = flat_rows,
-                   .a = da + run.column * h_,
-                   .lda = order_.columns * h_,
-                   .b = elements(operand.data),
-                   .ldb = operand.ld,
-                   .c = to + run.gate * h_ * width,
-                   .ldc = width,
-                   .accumulate = true});
-}
-
-template <class T, class Runtime>
-void StepLayers<T, Runtime>::parameter_gradients(const LayerBackward& call, const Memory& m,
-                                                 const DeviceSequence& seq, const Saved& s) const {
-  const LayerParameters& at = weights(call).at;
-  const std::int64_t flat_rows = call.sequence.total(), in = at.in;
-  T* const gradients = elements(call.dparameters);
-  const T* da = s.gates;
-  // W multiplied x, masked for each gate or for all.
-  const T* masks = elements(call.masks.input);
-  const bool apart = masks != nullptr && call.masks.groups > 1;
-  for (const GateRun& run : gate_runs(order_.input_column, order_.gates, apart)) {
-    if (masks != nullptr && (run.gate == 0 || apart)) {
-      const T* mask = masks + (apart ? run.gate * call.masks.group_rows * in : 0);
-      runtime_.for_each(flat_rows, in,
-                        MaskSequence<T>{seq, m.x_masked, elements(call.x.data), call.x.ld, mask, in});
-    }
-    add_product(gradients + at.weight_ih, run, da, masks == nullptr ? call.x : ConstRows{m.x_masked, in},
-                flat_rows, in);
-  }
-  recurrent_gradient(call, m, seq, da, gradients + at.weight_hh);
-  if (config_.bias != Bias::kNone) bias_gradients(call, m, da, gradients + at.bias_ih);
-  if (general_) general_gradients(call, m, s);
-}
-
-// Of peepholes and projection.
-template <class T, class Runtime>
-void StepLayers<T, Runtime>::general_gradients(const LayerBackward& call, const Memory& m,
-                                               const Saved& s) const {
-  const LayerParameters& at = weights(call).at;
-  T* const gradients = elements(call.dparameters);
-  if (config_.peephole) {
-    const std::int64_t n = call.sequence.n, count = chunks(n), width = 3 * h_;
-    runtime_.for_each(count, width,
-                      SumChunks<T>{m.peephole_chunks, m.peephole_sums, width, n, chunk_rows(n)});
-    runtime_.for_each(1, width, AddChunks<T>{gradients + at.weight_ch, m.peephole_chunks, count, width});
-  }
-  if (!projects()) return;
-  multiply(Gemm<T>{.transpose_a = true,
-                   .m = s_,
-                   .n = h_,
-                   .k = call.sequence.total(),
-                   .a = m.d_projected,
-                   .lda = s_,
-                   .b = s.unprojected,
-                   .ldb = h_,
-                   .c = gradients + at.weight_hr,
-                   .ldc = h_,
-                   .accumulate = true});
-}
-
-// R multiplied h_{t-1}, masked likewise; under reset_before n's part multiplied r h, which was saved. Under
-// dropconnect the gradient of R is that of its product with the mask, times the mask.
-template <class T, class Runtime>
-void StepLayers<T, Runtime>::recurrent_gradient(const LayerBackward& call, const Memory& m,
-                                                const DeviceSequence& seq, const T* da, T* dR) const {
-  const std::int64_t flat_rows = call.sequence.total(), rows = order_.gates * h_;
-  const T *masks = elements(call.masks.recurrent), *connect = elements(call.masks.connect);
-  const bool apart = masks != nullptr && call.masks.groups > 1;
-  T* const to = connect == nullptr ? dR : m.connected;
-  if (connect != nullptr) runtime_.for_each(rows, s_, LoadState<T>{.to = to, .h = s_});
-  for (const GateRun& run : gate_runs(order_.recurrent_column, order_.recurrent_gates, apart)) {
-    if (run.gate == 0 || apart) {
-      GatherPrevious<T> gather{seq,       m.h_in, elements(call.y.data), elements(call.h0), masks,
-                               call.y.ld, s_,     call.id.reverse};
-      if (apart) gather.mask += run.gate * call.masks.group_rows * s_;
-      runtime_.for_each(flat_rows, s_, gather);
-    }
-    add_product(to, run, da, {m.h_in, s_}, flat_rows, s_);
-  }
-  if (reset_before()) {
-    const GateRun n{2, 1, order_.recurrent_column[2]};
-    add_product(to, n, da, {da + kFourth * h_, order_.columns * h_}, flat_rows, h_);
-  }
-  if (connect != nullptr) runtime_.for_each(rows, s_, MultiplyMatrices<T>{dR, to, connect, s_, true});
-}
-
-template <class T, class Runtime>
-void StepLayers<T, Runtime>::bias_gradients(const LayerBackward& call, const Memory& m, const T* da,
-                                            T* db) const {
-  const std::int64_t flat_rows = call.sequence.total(), width = order_.columns * h_;
-  const std::int64_t count = chunks(flat_rows);
-  runtime_.for_each(count, width, SumChunks<T>{m.chunks, da, width, flat_rows, chunk_rows(flat_rows)});
-  runtime_.for_each(config_.bias == Bias::kDouble ? 2 : 1, order_.gates * h_,
-                    AddBiasGradients<T>{db, m.chunks, count, h_, order_});
-}
-
-template <class T, class Runtime>
-void StepLayers<T, Runtime>::input_gradient(const LayerBackward& call, const Memory& m,
-                                            const DeviceSequence& seq, const T* da) const {
-  const std::int64_t in = weights(call).at.in;
-  const T* masks = elements(call.masks.input);
-  const int products = masks == nullptr ? 1 : call.masks.groups;
-  for (int g = 0; g < products; ++g) {
-    const std::int64_t column = products == 1 ? 0 : order_.input_column[g] * h_;
-    const bool add = call.accumulate_dx || g > 0;
-    multiply(Gemm<T>{.m = call.sequence.total(),
-                     .n = in,
-                     .k = order_.gates / products * h_,
-                     .a = da + column,
-                     .lda = order_.columns * h_,
-                     .b = weights(call).input + column * in,
-                     .ldb = in,
-                     .c = masks == nullptr ? elements(call.dx.data) : m.x_masked,
-                     .ldc = masks == nullptr ? call.dx.ld : in,
-                     .accumulate = masks == nullptr && add});
-    if (masks == nullptr) continue;
-    runtime_.for_each(call.sequence.total(), in,
-                      UnmaskGradient<T>{seq, elements(call.dx.data), call.dx.ld, m.x_masked,
-                                        masks + g * call.masks.group_rows * in, in, add});
-  }
 }
 
 }  // namespace rondo::cuda

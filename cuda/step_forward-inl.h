@@ -11,15 +11,19 @@ void StepLayers<T, Runtime>::forward(const LayerForward& call) {
   const std::int64_t flat_rows = call.sequence.total();
   Arena work(call.workspace), kept(call.saved);
   const Memory m = memory(work, weights(call).at.in, flat_rows, call.sequence.n, training);
-  const Saved s = training ? saved(kept, flat_rows) : Saved{.gates = m.gates};
+  const Normal alone{nullptr, m.moments};
+  const Saved s = training ? saved(kept, flat_rows)
+                           : Saved{.gates = m.gates, .normal_x = alone, .normal_h = alone, .normal_c = alone};
 
   const ForwardStep<T> step = forward_step(call, m, training);
-  project_input(call, m, s.gates, (training ? order_.columns : order_.gates) * h_);
+  const std::int64_t ld = (training ? order_.columns : order_.gates) * h_;
+  project_input(call, m, s.gates, ld);
+  if (config_.layer_norm) normalise_input(call, m, s, ld);
   runtime_.for_each(call.sequence.n, s_,
                     LoadState<T>{step.state, elements(call.h0), step.mask, step.masked, s_, step.mask_group,
                                  step.masked_group, step.groups});
   if (lstm()) load_state(call, step.c, call.c0, h_);
-  forward_loop(call, s, step);
+  forward_loop(call, m, s, step);
 }
 
 // gates [P] ld = x W, each gate's x times its mask.
@@ -96,12 +100,13 @@ void StepLayers<T, Runtime>::general_forward_step(const LayerForward& call, cons
   step.ld_zoneout_h = row * s_;
   step.ld_zoneout_c = row * h_;
   step.ld_c_out = row * call.c.ld;
+  step.c_read = m.c_read;
   step.unprojected = m.unprojected;
   step.ld_unprojected = step.training ? row * h_ : h_;
 }
 
 template <class T, class Runtime>
-void StepLayers<T, Runtime>::forward_loop(const LayerForward& call, const Saved& s,
+void StepLayers<T, Runtime>::forward_loop(const LayerForward& call, const Memory& m, const Saved& s,
                                           ForwardStep<T> step) const {
   const Sequence& seq = call.sequence;
   const std::int64_t ld = (step.training ? order_.columns : order_.gates) * h_;
@@ -118,7 +123,9 @@ void StepLayers<T, Runtime>::forward_loop(const LayerForward& call, const Saved&
     if (s.unprojected != nullptr) step.unprojected = s.unprojected + start * h_;
     if (call.c.data != nullptr) step.c_out = elements(call.c.data) + start * call.c.ld;
     multiply_state(step, rows);
+    if (config_.layer_norm) normalise_sums(call, m, s, step, {start, rows});
     run_forward(call, step, rows);
+    if (step.c_read != nullptr) read_cell(call, m, s, step, {start, rows});
   }
 }
 

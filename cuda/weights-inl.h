@@ -20,9 +20,12 @@ struct LayerWeights {
   T* bias;             // [columns * H]: of each column, bias_ih and bias_hh of the gates that lie there
   T* peephole;         // [3 * H], canonical; null: none
   T* projection;       // weight_hr, [P, H]; null: none
+  // layer_norm: [G * H] in the order of W and of R, [H].
+  T *norm_input, *norm_recurrent, *norm_c, *norm_c_bias;
 };
 
-// A gate whose parameters are not read has zeros in their place.
+// A gate whose parameters are not read has zeros in their place: else one that is not finite would be, by a
+// gradient of 0.
 inline constexpr int kEveryGate = -1, kForgetGate = 1;
 
 template <class T>
@@ -112,6 +115,12 @@ class Weights final : public Packed {
       w.bias = arena.take<T>(order.columns * h);
       if (config.peephole) w.peephole = arena.take<T>(3 * h);
       if (config.projection_size > 0) w.projection = arena.take<T>(s * h);
+      if (config.layer_norm) {
+        w.norm_input = arena.take<T>(order.gates * h);
+        w.norm_recurrent = arena.take<T>(order.gates * h);
+        w.norm_c = arena.take<T>(h);
+        w.norm_c_bias = arena.take<T>(h);
+      }
       layers_.push_back(w);
     }
     return arena.used();
@@ -122,7 +131,8 @@ class Weights final : public Packed {
     const std::int64_t h = config.hidden_size, s = state_size(config), rows = order.gates * h;
     const T* bias_ih = config.bias == Bias::kNone ? nullptr : parameters + w.at.bias_ih;
     const T* bias_hh = config.bias != Bias::kDouble ? nullptr : parameters + w.at.bias_hh;
-    const int unread = config.input_forget ? kForgetGate : kEveryGate;
+    // Where all gates are normalised together the others read its sums.
+    const int unread = config.input_forget && !config.layer_norm ? kForgetGate : kEveryGate;
     runtime_.for_each(rows, w.at.in,
                       PackInput<T>{w.input, parameters + w.at.weight_ih, order, unread, h, w.at.in});
     runtime_.for_each(rows, s, PackGates<T>{w.recurrent, parameters + w.at.weight_hh, unread, h, s});
@@ -133,6 +143,21 @@ class Weights final : public Packed {
     if (w.projection != nullptr) {
       runtime_.for_each(s, h, PackGates<T>{w.projection, parameters + w.at.weight_hr, kEveryGate, h, h});
     }
+    if (config.layer_norm) pack_norms(w, parameters);
+  }
+
+  void pack_norms(const LayerWeights<T>& w, const T* parameters) const {
+    const GateOrder& order = gate_order(config);
+    const std::int64_t h = config.hidden_size, rows = order.gates * h;
+    runtime_.for_each(rows, 1,
+                      PackInput<T>{w.norm_input, parameters + w.at.norm_ih, order, kEveryGate, h, 1});
+    const auto copy = [&](T* to, std::int64_t from, std::int64_t count) {
+      runtime_.for_each(count, 1, PackGates<T>{to, parameters + from, kEveryGate, h, 1});
+    };
+    copy(w.norm_recurrent, w.at.norm_hh, rows);
+    if (config.cell != Cell::kLstm) return;
+    copy(w.norm_c, w.at.norm_c, h);
+    copy(w.norm_c_bias, w.at.norm_c_bias, h);
   }
 
   std::shared_ptr<Runtime> owner_;
