@@ -3,21 +3,16 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
-#include <stdexcept>
 #include <vector>
 
 #include "bench/shapes.h"
 #include "bench/timing.h"
 #include "bench/workload.h"
+#include "bench/write_file.h"
 
 namespace bench {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // The GPU that is compared, the first that can be used; or why there is none, in a sentence.
 struct Gpu {
@@ -96,17 +91,6 @@ Json json_of(const NamedShape& shape, const Row& row) {
   j["auto_reason"] = row.reason;
   j["auto_took_faster"] = row.took_faster() ? Json(*row.took_faster()) : Json();
   return j;
-}
-
-// Complete or not there at all, also when the program is stopped while it writes.
-void write_file(const std::string& path, const Json& json) {
-  const std::string unfinished = path + ".unfinished";
-  std::ofstream file(unfinished);
-  file << json.dump(2) << "\n";
-  file.close();
-  std::error_code failed;
-  if (file) std::filesystem::rename(unfinished, path, failed);
-  if (!file || failed) throw std::runtime_error("--json: cannot write " + path);
 }
 
 void print_row(const NamedShape& shape, const Row& row) {

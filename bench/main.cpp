@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bench/compare.h"
+#include "bench/options.h"
 #include "bench/result.h"
 #include "bench/rows.h"
 #include "bench/shape_options.h"
@@ -32,6 +33,7 @@ constexpr const char* kExamples =
     "  rondo-bench run --set batch --cell lstm\n"
     "  rondo-bench run --set train --benchmark_repetitions=10 --benchmark_out=train.json\n"
     "  rondo-bench compare --json compare.json\n"
+    "  rondo-bench options --json options.json   # what each option costs beside the plain cell\n"
     "  rondo-bench list";
 
 std::set<std::string> set_names() {
@@ -73,21 +75,25 @@ int run_rows(const std::string& file) {
 void register_shape(const bench::NamedShape& shape, const bench::ShapeOptions& common) {
   const bench::ShapeOptions options = bench::with_shape(common, shape);
   const std::string name = std::string(shape.name) + "/" + options.cell + "/" + options.dtype;
-  benchmark::RegisterBenchmark(name.c_str(), [options](benchmark::State& state) {
-    const std::unique_ptr<bench::Workload> workload =
-        bench::make_workload(options, bench::resolve_device(options));
-    workload->run();
-    workload->finish();
-    // A repetition is so many runs and one wait for the device.
-    std::int64_t runs = 0;
-    for (auto _ : state) {
-      workload->run();
-      if (++runs == state.max_iterations) workload->finish();
-    }
-    state.SetLabel(workload->what());
-    state.counters["GFLOP/s"] = benchmark::Counter(
-        bench::flops(options) / 1e9, benchmark::Counter::kIsIterationInvariantRate);
-  })->Unit(benchmark::kMicrosecond)->UseRealTime();
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [options](benchmark::State& state) {
+                                 const std::unique_ptr<bench::Workload> workload =
+                                     bench::make_workload(options, bench::resolve_device(options));
+                                 workload->run();
+                                 workload->finish();
+                                 // A repetition is so many runs and one wait for the device.
+                                 std::int64_t runs = 0;
+                                 for (auto _ : state) {
+                                   workload->run();
+                                   if (++runs == state.max_iterations) workload->finish();
+                                 }
+                                 state.SetLabel(workload->what());
+                                 state.counters["GFLOP/s"] =
+                                     benchmark::Counter(bench::flops(options) / 1e9,
+                                                        benchmark::Counter::kIsIterationInvariantRate);
+                               })
+      ->Unit(benchmark::kMicrosecond)
+      ->UseRealTime();
 }
 
 // Google Benchmark's own options, `extras`, are passed on to it.
@@ -135,6 +141,16 @@ CLI::App* add_compare(CLI::App& app, bench::CompareOptions& options) {
   return compare;
 }
 
+CLI::App* add_options(CLI::App& app, bench::OptionsRun& run) {
+  CLI::App* options = app.add_subcommand("options", "every option beside the plain cell, on the CPU");
+  options->add_option("--threads", run.threads, "threads")->check(CLI::Range(1, 4096));
+  options->add_option("--t", run.t, "steps")->check(CLI::Range(1, 1000000));
+  options->add_option("--h", run.h, "hidden size, and input size")->check(CLI::Range(2, 65536));
+  options->add_option("--names", run.names, "options by name (default: all)");
+  options->add_option("--json", run.json, "a file to write the results to");
+  return options;
+}
+
 int run_program(int argc, char** argv) {
   CLI::App app("Times Rondo's recurrent networks.", "rondo-bench");
   app.footer(kExamples);
@@ -161,6 +177,8 @@ int run_program(int argc, char** argv) {
   run->allow_extras();
   bench::CompareOptions compare_options;
   const CLI::App* compare = add_compare(app, compare_options);
+  bench::OptionsRun options_run;
+  const CLI::App* option_rows = add_options(app, options_run);
   const CLI::App* list = app.add_subcommand("list", "the named shapes, and why each is there");
 
   try {
@@ -171,6 +189,7 @@ int run_program(int argc, char** argv) {
   if (list->parsed()) return list_shapes(), 0;
   if (shape->parsed()) return run_shape(options);
   if (rows->parsed()) return run_rows(rows_file);
+  if (option_rows->parsed()) return bench::run_options(options_run), 0;
   if (compare->parsed()) return bench::compare(compare_options), 0;
   return run_sets(options, cells, std::set<std::string>(sets.begin(), sets.end()), run->remaining());
 }

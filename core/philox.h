@@ -8,12 +8,17 @@
 
 namespace rondo {
 
+// Multipliers and Weyl increments of the paper, table 2 and section 3.
+inline constexpr int kPhiloxRounds = 10;
+inline constexpr std::uint32_t kPhiloxMultipliers[] = {0xD2511F53, 0xCD9E8D57};
+inline constexpr std::uint32_t kPhiloxWeyl[] = {0x9E3779B9, 0xBB67AE85};
+
 constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
                                                   std::array<std::uint32_t, 2> key) {
-  // Multipliers and Weyl increments of the paper, table 2 and section 3.
-  constexpr std::uint64_t kM0 = 0xD2511F53, kM1 = 0xCD9E8D57;
-  constexpr std::uint32_t kW0 = 0x9E3779B9, kW1 = 0xBB67AE85;
-  for (int round = 0; round < 10; ++round) {
+  // By value: device code reads no array of the host's.
+  constexpr std::uint64_t kM0 = kPhiloxMultipliers[0], kM1 = kPhiloxMultipliers[1];
+  constexpr std::uint32_t kW0 = kPhiloxWeyl[0], kW1 = kPhiloxWeyl[1];
+  for (int round = 0; round < kPhiloxRounds; ++round) {
     const std::uint64_t p0 = kM0 * counter[0];
     const std::uint64_t p1 = kM1 * counter[2];
     counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(p1),

@@ -113,13 +113,17 @@ struct MaskDraw {
   // The number of each row (null: i), which is t * batch + n, or where there are steps, n * steps + t.
   const std::int64_t* index;
   std::int64_t batch, steps;
-  constexpr std::array<std::uint32_t, 4> bits(std::int64_t i, std::int64_t unit_block) const {
+  struct Place {
+    std::uint32_t t, n;
+  };
+  constexpr Place place(std::int64_t i) const {
     const std::int64_t number = index == nullptr ? i : index[i];
-    const std::int64_t t = steps > 0 ? number % steps : number / batch;
-    const std::int64_t n = steps > 0 ? number / steps : number % batch;
-    return philox4x32({static_cast<std::uint32_t>(unit_block), static_cast<std::uint32_t>(n),
-                       static_cast<std::uint32_t>(t), stream},
-                      key);
+    return {static_cast<std::uint32_t>(steps > 0 ? number % steps : number / batch),
+            static_cast<std::uint32_t>(steps > 0 ? number / steps : number % batch)};
+  }
+  constexpr std::array<std::uint32_t, 4> bits(std::int64_t i, std::int64_t unit_block) const {
+    const Place at = place(i);
+    return philox4x32({static_cast<std::uint32_t>(unit_block), at.n, at.t, stream}, key);
   }
 };
 

@@ -1,6 +1,10 @@
 // The row-wise operations that core/stack.h asks of a backend, on the CPU.
 #include "cpu/glue.h"
 
+#include <cmath>
+
+#include "cpu/kernels/kernels.h"
+
 namespace rondo::cpu {
 namespace {
 
@@ -42,14 +46,12 @@ void Glue<T>::merge_rows(Merge how, Rows to, ConstRows a, ConstRows b, std::int6
 
 template <class T>
 void Glue<T>::draw_mask(Rows to, const MaskDraw& draw, std::int64_t count, std::int64_t width) {
-  const T keep = static_cast<T>(draw.kept);
+  // A number of 24 bits times 2^-24 is below the rate where it is below this.
+  const auto below = static_cast<std::uint32_t>(std::ceil(draw.rate * 0x1p24));
+  const auto draw_row = kernels<T>().draw_mask_row;
   for (std::int64_t i = 0; i < count; ++i) {
-    T* mask = row<T>(to, i);
-    std::array<std::uint32_t, 4> bits{};
-    for (std::int64_t j = 0; j < width; ++j) {
-      if (j % 4 == 0) bits = draw.bits(i, j / 4);
-      mask[j] = unit_uniform(bits[static_cast<std::size_t>(j % 4)]) < draw.rate ? T(0) : keep;
-    }
+    const MaskDraw::Place at = draw.place(i);
+    draw_row({draw.key, draw.stream, at.t, at.n, below, draw.kept}, row<T>(to, i), width);
   }
 }
 

@@ -5,6 +5,7 @@
 // where it is projected and else H, in Sp.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <tuple>
@@ -133,6 +134,14 @@ struct Product {
   std::int64_t ld_out;
 };
 
+// A row of a mask: unit j is 0 where its number of 24 bits is below `below`, else kept. The numbers are those of
+// core/stack.h's MaskDraw.
+struct MaskRow {
+  std::array<std::uint32_t, 2> key;
+  std::uint32_t stream, t, n, below;
+  double kept;
+};
+
 template <class T>
 struct Kernels {
   std::int64_t lanes;     // units a vector
@@ -152,6 +161,7 @@ struct Kernels {
   T (*activate)(const CellFunction<T>&, T);  // as they do
   // With layer normalisation. The second phases, both of H units, need whole rows.
   Cell lstm_norm, gru_norm;
+  void (*draw_mask_row)(const MaskRow&, T* to, std::int64_t width);
   void (*normalise)(const NormRows<T>&, std::int64_t row_begin, std::int64_t row_end);
   void (*normalise_backward)(const NormRows<T>&, std::int64_t row_begin, std::int64_t row_end);
 };
@@ -160,7 +170,7 @@ struct Kernels {
 // where the build lacks it.
 using KernelTables = std::tuple<Kernels<float>, Kernels<double>>;
 using FillFunction = void (*)(KernelTables&);
-extern const FillFunction kFillSimple[], kFillLstm[], kFillGru[], kFillNorms[];
+extern const FillFunction kFillSimple[], kFillLstm[], kFillGru[], kFillNorms[], kFillMasks[];
 #define RONDO_EACH_ISA(fill) \
   { HWY_CHOOSE_AVX3(fill), HWY_CHOOSE_AVX2(fill), HWY_CHOOSE_NEON(fill), HWY_CHOOSE_FALLBACK(fill) }
 

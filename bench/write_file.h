@@ -1,0 +1,25 @@
+// Results as files.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+
+namespace bench {
+
+using Json = nlohmann::ordered_json;
+
+// Complete or not there at all, also when the program is stopped while it writes.
+inline void write_file(const std::string& path, const Json& json) {
+  const std::string unfinished = path + ".unfinished";
+  std::ofstream file(unfinished);
+  file << json.dump(2) << "\n";
+  file.close();
+  std::error_code failed;
+  if (file) std::filesystem::rename(unfinished, path, failed);
+  if (!file || failed) throw std::runtime_error("--json: cannot write " + path);
+}
+
+}  // namespace bench
