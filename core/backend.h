@@ -5,6 +5,8 @@
 // code only, which core/stack.h composes.
 #pragma once
 
+#include <algorithm>
+
 #include "rondo/plan.h"
 
 namespace rondo {
@@ -21,8 +23,13 @@ struct Request {
   void* stream = nullptr;           // PlanOptions::stream
   bool resets = false;              // PlanOptions::resets
 
-  // The rows that one layer may see at once: resets cut those of a batch.
-  std::int64_t max_rows() const { return resets ? max_t * max_n : max_n; }
+  // The rows with a step that one layer may see at once: resets cut those of a batch.
+  std::int64_t max_rows() const { return resets ? max_window() * max_n : max_n; }
+  // The steps that it may see at once: under checkpoints a training plan runs window by window.
+  std::int64_t max_window() const {
+    const bool windows = phase == Phase::kTraining && config.checkpoint_every > 0;
+    return windows ? std::min(config.checkpoint_every, max_t) : max_t;
+  }
 };
 
 // Parameters in a backend's own order, immutable.

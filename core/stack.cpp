@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "core/stack_pass.h"
+#include "core/stack_compaction.h"
 
 namespace rondo {
 
@@ -12,13 +12,15 @@ StackPlan::StackPlan(const Request& request, std::unique_ptr<LayerBackend> layer
       phase_(request.phase),
       max_t_(request.max_t),
       max_n_(request.max_n),
-      max_rows_(request.max_rows()),
+      window_(request.max_window()),
+      max_rows_(request.resets ? request.max_rows() + max_n_ : max_n_),
       layers_(std::move(layers)),
       joins_(layers_->joins()) {
   inference_ = lay_out(false);
   if (phase_ == Phase::kTraining) training_ = lay_out(true);
   host_.reserve(inference_.host_bytes);
-  layers_->reserve_index(std::max(max_n_, max_t_ * max_n_));  // of rows, and of rows and steps
+  segments_.reserve(static_cast<std::size_t>(max_rows_) * sizeof(Segment));
+  layers_->reserve_index(static_cast<std::int64_t>(inference_.index.bytes / sizeof(std::int64_t)));
 }
 
 bool StackPlan::reduces() const {
@@ -26,60 +28,104 @@ bool StackPlan::reduces() const {
          config_.merge != Merge::kNone;
 }
 
-StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
-  const RnnConfig& c = config_;
-  const std::int64_t e = element_bytes(c.dtype), word = sizeof(std::int64_t), flat = max_t_ * max_n_;
-  const std::int64_t layers = c.num_layers, directions = num_directions(c), pairs = layers * directions;
-  const std::int64_t out = layer_input_size(c, 1), in = std::max(c.input_size, out);
-  const std::int64_t h = state_size(c), state = max_rows_ * h * e, cell_state = max_rows_ * c.hidden_size * e;
-  const std::int64_t groups = c.gate_masks == GateMasks::kPerGate ? num_gates(c.cell) : 1;
-  std::size_t used = 0;
-  const auto pieces = [&](std::int64_t count, std::int64_t bytes) {
-    const Pieces taken{used, (static_cast<std::size_t>(bytes) + 63) / 64 * 64, count};
-    used += taken.bytes * static_cast<std::size_t>(count);
+std::int64_t StackPlan::index_words() const {
+  const std::int64_t flat = window_ * max_n_;
+  const std::int64_t repeated = repeats() ? 2 * num_directions(config_) * flat : 0;
+  return 5 * max_n_ + max_rows_ + flat + repeated;
+}
+
+// Counts out a block of memory.
+class StackPlan::Layouter {
+ public:
+  Layouter(const StackPlan& plan, bool training)
+      : plan_(plan), c_(plan.config_), training_(training), windowed_(plan.windowed()) {}
+  MemoryLayout lay_out() {
+    host();
+    m_.host_bytes = plan_.layers_->on_host() ? 0 : std::exchange(used_, 0);
+    if (m_.host_bytes > 0) m_.index_sent = pieces(1, m_.index.bytes);
+    kept();
+    if (training_) masks_and_saved();
+    working();
+    return m_;
+  }
+
+ private:
+  Pieces pieces(std::int64_t count, std::int64_t bytes) {
+    const Pieces taken{used_, (static_cast<std::size_t>(bytes) + 63) / 64 * 64, count};
+    used_ += taken.bytes * static_cast<std::size_t>(count);
     return taken;
-  };
-  MemoryLayout m{};
-  m.header = pieces(1, sizeof(PassHeader));
-  m.lengths = pieces(1, max_n_ * word);
-  m.rows = pieces(1, max_n_ * word);
-  m.offsets = pieces(1, (max_t_ + 1) * word);
-  m.flat = pieces(1, flat * word);
-  if (!layers_->on_host()) {
-    m.host_bytes = std::exchange(used, 0);
-    m.rows_sent = pieces(1, max_n_ * word);
-    m.flat_sent = pieces(1, flat * word);
   }
-  m.h0 = pieces(1, pairs * state);
-  m.c0 = pieces(1, c.cell == Cell::kLstm ? pairs * cell_state : 0);
-  m.x = pieces(1, flat * c.input_size * e);
-  // In inference a layer's input is dead once the layer above is done: two pieces serve all layers.
-  const std::int64_t calls = layers / layers_a_call();
-  m.y = pieces(training ? calls : std::min<std::int64_t>(calls, 2), flat * directions * h * e);
-  const std::int64_t inputs = training ? layers - 1 : std::min<std::int64_t>(layers - 1, 2);
-  m.input = pieces(reduces() || (training && c.layer_dropout > 0) ? inputs : 0, flat * out * e);
-  const std::int64_t states = states_a_call();
-  m.last = pieces(1, c.outputs == Outputs::kLast ? std::max(directions, states) * state : 0);
-  if (training) {
-    const std::int64_t mask_rows = c.layer_masks == LayerMasks::kPerStep ? flat : max_rows_;
-    m.layer_mask = pieces(c.layer_dropout > 0 ? layers - 1 : 0, mask_rows * out * e);
-    m.input_mask = pieces(c.dropout > 0 ? pairs : 0, groups * max_rows_ * in * e);
-    m.recurrent_mask = pieces(c.recurrent_dropout > 0 ? pairs : 0, groups * state);
-    m.connect_mask = pieces(c.dropconnect > 0 ? pairs : 0, num_gates(c.cell) * c.hidden_size * h * e);
-    m.zoneout_h = pieces(c.zoneout_h > 0 ? pairs : 0, flat * h * e);
-    m.zoneout_c = pieces(c.zoneout_c > 0 ? pairs : 0, flat * c.hidden_size * e);
-    m.saved = pieces(pairs / states, static_cast<std::int64_t>(layers_->saved_bytes(flat)));
-    m.kept_bytes = std::exchange(used, 0);  // in memory of its own, the tape
+  void host() {
+    constexpr std::int64_t word = sizeof(std::int64_t);
+    m_.header = pieces(1, sizeof(PassHeader));
+    m_.index = pieces(1, plan_.index_words() * word);
+    m_.offsets = pieces(1, (plan_.window_ + 1) * word);
+    m_.repeat_starts = pieces(plan_.repeats() ? 2 : 0, (plan_.window_ + 1) * word);
+    if (!training_ || !windowed_) return;
+    const std::int64_t flags = plan_.max_t_ * plan_.max_n_;
+    m_.args = pieces(1, sizeof(ForwardArgs));
+    m_.lengths = pieces(1, plan_.max_n_ * word);
+    m_.mask = pieces(1, flags);
+    m_.resets = pieces(1, plan_.max_rows_ > plan_.max_n_ ? flags : 0);
+    m_.views = pieces(1, kMaskKinds * pairs_ * static_cast<std::int64_t>(sizeof(ConstTensorView)));
+    m_.ends_in = pieces(1, last_only_ ? plan_.max_n_ * word : 0);
   }
-  m.layer = pieces(1, static_cast<std::int64_t>(layers_->workspace_bytes(flat, max_rows_)));
-  m.h = pieces(1, states * state);
-  m.c = pieces(1, states * cell_state);
-  m.merged = pieces(reduces() ? 1 : 0, flat * out * e);
-  m.d_in = pieces(training ? 2 : 0, flat * in * e);
-  m.d_parts = pieces(training && reduces() ? directions : 0, flat * h * e);
-  m.c_steps = pieces(c.cell_sequence ? 1 : 0, flat * directions * c.hidden_size * e);
-  m.work_bytes = used;
-  return m;
+  void kept() {
+    const std::int64_t between = !windowed_ ? 0 : (training_ ? (plan_.max_t_ - 1) / plan_.window_ + 1 : 1);
+    m_.h_between = pieces(between, pairs_ * plan_.max_n_ * h_ * e_);
+    m_.c_between = pieces(lstm_ ? between : 0, pairs_ * plan_.max_n_ * c_.hidden_size * e_);
+    m_.h0 = pieces(1, pairs_ * state_);
+    m_.c0 = pieces(1, lstm_ ? pairs_ * cell_state_ : 0);
+    m_.x = pieces(1, flat_ * c_.input_size * e_);
+    // In inference a layer's input is dead once the layer above is done: two pieces serve all layers.
+    const std::int64_t layers = c_.num_layers, calls = layers / plan_.layers_a_call();
+    m_.y = pieces(training_ ? calls : std::min<std::int64_t>(calls, 2), flat_ * directions_ * h_ * e_);
+    const std::int64_t inputs = training_ ? layers - 1 : std::min<std::int64_t>(layers - 1, 2);
+    m_.input = pieces(plan_.reduces() || (training_ && c_.layer_dropout > 0) ? inputs : 0, flat_ * out_ * e_);
+    m_.last = pieces(1, last_only_ ? std::max<std::int64_t>(directions_, states_) * state_ : 0);
+  }
+  void masks_and_saved() {
+    const std::int64_t mask_rows = c_.layer_masks == LayerMasks::kPerStep ? flat_ : plan_.max_rows_;
+    const std::int64_t groups = c_.gate_masks == GateMasks::kPerGate ? num_gates(c_.cell) : 1;
+    m_.layer_mask = pieces(c_.layer_dropout > 0 ? c_.num_layers - 1 : 0, mask_rows * out_ * e_);
+    m_.input_mask = pieces(c_.dropout > 0 ? pairs_ : 0, groups * plan_.max_rows_ * in_ * e_);
+    m_.recurrent_mask = pieces(c_.recurrent_dropout > 0 ? pairs_ : 0, groups * state_);
+    m_.connect_mask = pieces(c_.dropconnect > 0 ? pairs_ : 0, num_gates(c_.cell) * c_.hidden_size * h_ * e_);
+    m_.zoneout_h = pieces(c_.zoneout_h > 0 ? pairs_ : 0, flat_ * h_ * e_);
+    m_.zoneout_c = pieces(c_.zoneout_c > 0 ? pairs_ : 0, flat_ * c_.hidden_size * e_);
+    m_.saved = pieces(pairs_ / states_, static_cast<std::int64_t>(plan_.layers_->saved_bytes(flat_)));
+    m_.kept_bytes = std::exchange(used_, 0);  // in memory of its own, the tape
+  }
+  void working() {
+    const bool reduces = plan_.reduces(), carries = training_ && windowed_;
+    m_.layer = pieces(1, static_cast<std::int64_t>(plan_.layers_->workspace_bytes(flat_, live_)));
+    m_.h = pieces(1, states_ * state_);
+    m_.c = pieces(1, states_ * cell_state_);
+    m_.h_carry = pieces(carries ? 1 : 0, pairs_ * plan_.max_n_ * h_ * e_);
+    m_.c_carry = pieces(carries && lstm_ ? 1 : 0, pairs_ * plan_.max_n_ * c_.hidden_size * e_);
+    m_.merged = pieces(reduces ? 1 : 0, flat_ * out_ * e_);
+    m_.d_in = pieces(training_ ? 2 : 0, flat_ * in_ * e_);
+    m_.d_parts = pieces(training_ && reduces ? directions_ : 0, flat_ * h_ * e_);
+    m_.c_steps = pieces(c_.cell_sequence ? 1 : 0, flat_ * directions_ * c_.hidden_size * e_);
+    m_.work_bytes = used_;
+  }
+
+  const StackPlan& plan_;
+  const RnnConfig& c_;
+  const bool training_, windowed_;
+  const bool lstm_ = c_.cell == Cell::kLstm, last_only_ = c_.outputs == Outputs::kLast;
+  const std::int64_t e_ = element_bytes(c_.dtype), h_ = state_size(c_);
+  const std::int64_t flat_ = plan_.window_ * plan_.max_n_, live_ = std::min(flat_, plan_.max_rows_);
+  const std::int64_t state_ = plan_.max_rows_ * h_ * e_, cell_state_ = plan_.max_rows_ * c_.hidden_size * e_;
+  const std::int64_t directions_ = num_directions(c_), pairs_ = c_.num_layers * directions_;
+  const std::int64_t states_ = plan_.states_a_call();
+  const std::int64_t out_ = layer_input_size(c_, 1), in_ = std::max(c_.input_size, out_);
+  std::size_t used_ = 0;
+  MemoryLayout m_{};
+};
+
+StackPlan::MemoryLayout StackPlan::lay_out(bool training) const {
+  return Layouter(*this, training).lay_out();
 }
 
 }  // namespace rondo

@@ -110,14 +110,15 @@ struct MaskDraw {
   std::uint32_t stream;              // kind, gate, direction and layer
   double rate;
   double kept;  // the factor that is not 0
-  // The number of each row (null: i), which is t * batch + n, or where there are steps, n * steps + t.
+  // The number of each row (null: first + i), which is t * batch + n, or, with steps, n * steps + t.
   const std::int64_t* index;
   std::int64_t batch, steps;
+  std::int64_t first = 0;
   struct Place {
     std::uint32_t t, n;
   };
   constexpr Place place(std::int64_t i) const {
-    const std::int64_t number = index == nullptr ? i : index[i];
+    const std::int64_t number = index == nullptr ? first + i : index[i];
     return {static_cast<std::uint32_t>(steps > 0 ? number % steps : number / batch),
             static_cast<std::uint32_t>(steps > 0 ? number / steps : number % batch)};
   }
@@ -157,7 +158,8 @@ class LayerBackend {
 };
 
 // Composes whole passes. What a training forward keeps for backward lies in the tape, the rest (in
-// inference: all) in the workspace.
+// inference: all) in the workspace. Under checkpoints the stack runs window by window of the steps, in the
+// order of its direction: the tape holds the states between windows, and what one window keeps.
 class StackPlan final : public BackendPlan {
  public:
   StackPlan(const Request& request, std::unique_ptr<LayerBackend> layers);
@@ -178,32 +180,60 @@ class StackPlan final : public BackendPlan {
     std::int64_t count = 0;
   };
   // Memory of a pass at the plan's largest sizes. l: by layer, d: by direction, i: by layer * D + direction.
+  // T: of a window. R: the layers' rows, N but for resets.
   struct MemoryLayout {
-    // On the host: PassHeader, [N], [N], [T + 1], [P].
-    Pieces header, lengths, rows, offsets, flat;
+    // On the host: PassHeader, the lists of IndexLists, [T + 1], 2 times [T + 1].
+    Pieces header, index, offsets, repeat_starts;
+    // Of a whole pass under checkpoints: ForwardArgs, what they view, [N], the window in which a row has its
+    // last step.
+    Pieces args, lengths, mask, resets, views, ends_in;
     std::size_t host_bytes;       // 0 where kept memory is the host's, and holds these too
-    Pieces rows_sent, flat_sent;  // [N], [P], elsewhere
-    Pieces h0, c0;                // [L*D, N, H]
+    Pieces index_sent;            // elsewhere
+    Pieces h_between, c_between;  // [L*D, N, H], before each window; in inference one serves in turn
+    Pieces h0, c0;                // [L*D, R, H]
     Pieces x;                     // [P, I], ragged
     Pieces y;                     // by call's last layer: [P, D*H], or D times [P, H] when the merge reduces
     Pieces input;                 // l - 1: [P, O], what layer l reads where that is not y of l - 1
-    Pieces last;                  // [D or S, N, H], the last layer's final states under Outputs::kLast
-    Pieces layer_mask;            // l: [P or N, O], on the output of layer l
+    Pieces last;                  // [D or S, R, H], the last layer's final states under Outputs::kLast
+    Pieces layer_mask;            // l: [P or R, O], on the output of layer l
     Pieces input_mask, recurrent_mask, connect_mask;  // i
     Pieces zoneout_h, zoneout_c;                      // i: [P, H]
     Pieces saved;                                     // by call
     std::size_t kept_bytes;
-    Pieces layer, h, c;    // the backend's; [S, N, H]
-    Pieces merged;         // [P, O]
-    Pieces d_in, d_parts;  // two of [P, max(I, O)]; d: [P, H]
-    Pieces c_steps;        // [P, D*H], cell_sequence, ragged: c of every step, or its gradient
+    Pieces layer, h, c;       // the backend's; [S, R, H]
+    Pieces h_carry, c_carry;  // [L*D, N, H], the gradients between windows
+    Pieces merged;            // [T*N, O]
+    Pieces d_in, d_parts;     // two of [P, max(I, O)]; d: [P, H]
+    Pieces c_steps;           // [P, D*H], cell_sequence, ragged: c of every step, or its gradient
     std::size_t work_bytes;
+  };
+  // The steps that one pass runs: first .. first + t - 1 of the caller's `all`; and its memory.
+  struct Window {
+    std::int64_t first, t, all, n;
+    std::byte *tape, *host_tape;  // null: inference
+    std::byte* workspace;
+    std::int64_t number = 0;  // in the order in which they run forward
+    bool again = false;       // for backward, after all have run
   };
   struct Pass;
   struct ForwardPass;
   struct BackwardPass;
+  struct Compaction;
+  struct Segment;
+  struct Windows;
 
+  void run(const Packed& weights, const ForwardArgs& args, const Window& window);
+  void run_backward(const Packed& weights, const BackwardArgs& args, const ForwardArgs& forward,
+                    const Window& window);
   MemoryLayout lay_out(bool training) const;
+  class Layouter;
+  std::int64_t index_words() const;
+  bool windowed() const { return window_ < max_t_; }
+  // Whether outputs of skipped steps repeat those before them.
+  bool repeats() const {
+    return config_.masked_outputs == MaskedOutputs::kRepeat &&
+           (config_.outputs == Outputs::kSequence || config_.cell_sequence);
+  }
   bool reduces() const;  // the merge makes H values of both directions
   std::int64_t layers_a_call() const { return joins_ == Joins::kStack ? config_.num_layers : 1; }
   std::int64_t directions_a_call() const { return joins_ == Joins::kNothing ? 1 : num_directions(config_); }
@@ -211,11 +241,14 @@ class StackPlan final : public BackendPlan {
 
   RnnConfig config_;
   Phase phase_;
-  std::int64_t max_t_, max_n_, max_rows_;
+  std::int64_t max_t_, max_n_;
+  std::int64_t window_;    // the most steps that run at once
+  std::int64_t max_rows_;  // R: a reset at the first step cuts off a row without steps
   std::unique_ptr<LayerBackend> layers_;
   Joins joins_;
   MemoryLayout inference_{}, training_{};
-  AlignedMemory host_;  // of an inference pass
+  AlignedMemory host_;      // of an inference pass
+  AlignedMemory segments_;  // [R], while a pass sorts them
 };
 
 }  // namespace rondo

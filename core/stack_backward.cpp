@@ -4,10 +4,9 @@
 namespace rondo {
 
 struct StackPlan::BackwardPass : Pass {
-  BackwardPass(StackPlan& stack, const Packed& packed, const BackwardCall& call)
-      : Pass(stack, packed, call.t, call.n, call.tape, call.host_tape, call.args.workspace.data()),
-        args(call.args),
-        forward(call.forward) {}
+  BackwardPass(StackPlan& stack, const Packed& packed, const BackwardArgs& given, const ForwardArgs& taped,
+               const Window& run)
+      : Pass(stack, packed, run), args(given), forward(taped) {}
   const BackwardArgs& args;
   const ForwardArgs& forward;
   ConstRows dy[2] = {};  // of each direction's outputs; no data: zero
@@ -31,26 +30,47 @@ struct StackPlan::BackwardPass : Pass {
   // The caller's gradients of the outputs as the layers see them.
   void read_outputs() {
     for (int d = 0; d < parts(); ++d) dy[d] = part(args.dy, args.dy_reverse, d);
-    const bool some = dy[0].data != nullptr || dy[1].data != nullptr;
-    const bool apart = side_by_side() && config.merge == Merge::kNone;
-    for (int d = 0; d < parts() && some; ++d) {
-      if (last_only) {
-        dy[d].index = rows();
-      } else if (header.ragged || apart) {
-        if (dy[d].data == nullptr && !apart) continue;
-        std::byte* const room = work_at(layout.d_in, top + 1);
-        const Rows to = plan.reduces() ? Rows{room, h} : directions_of(room, d, true);
-        dy[d].index = flat();
-        glue.copy_rows(to, dy[d], flat_rows(), h);
-        dy[d] = to;
-      }
+    for (int d = 0; header.ragged && !args.dc.absent() && d < directions; ++d) {
+      const ConstRows theirs{args.dc.data, directions * cell_width};
+      fold(one_cell(Rows{work_at(layout.c_steps), theirs.ld}, d), one_cell(theirs, d), d, cell_width);
     }
-    if (header.ragged && !args.dc.absent()) {
-      const std::int64_t width = directions * cell_width;
-      glue.copy_rows({work_at(layout.c_steps), width}, {args.dc.data, width, flat()}, flat_rows(), width);
-    }
-    if (plan.reduces() && dy[0].data != nullptr) {
+    if (dy[0].data == nullptr && dy[1].data == nullptr) return;
+    if (last_only) {
+      for (ConstRows& of_direction : dy) of_direction.index = ended();
+      if (plan.reduces()) split_merged(outputs(0, forward), outputs(1, forward), output_rows());
+    } else if (!plan.reduces()) {
+      fold_outputs();
+    } else if (header.ragged) {
+      fold_merged();
+    } else {
       split_merged(outputs(0, forward), outputs(1, forward), output_rows());
+    }
+  }
+  // Joined directions have their gradients side by side, zeros where there is none.
+  void fold_outputs() {
+    const bool apart = side_by_side() && config.merge == Merge::kNone;
+    if (!header.ragged && !apart) return;
+    for (int d = 0; d < parts(); ++d) {
+      if (dy[d].data == nullptr && !apart) continue;
+      const Rows to = directions_of(work_at(layout.d_in, top + 1), d, true);
+      fold(to, dy[d], d, h);
+      dy[d] = to;
+    }
+  }
+  // As split_merged, in the caller's rows and steps, where both directions have an output at each step.
+  void fold_merged() {
+    const ConstRows merged = dy[0];
+    for (int d = 0; d < 2; ++d) {
+      const Rows to = directions_of(work_at(layout.d_parts), d, true), room{work_at(layout.merged), h};
+      ConstRows from = merged;
+      if (config.merge == Merge::kMul) {
+        expand(room, outputs(1 - d, forward), 1 - d, h);
+        glue.merge_rows(Merge::kMul, room, room, merged, t * n, h);
+        from = room;
+      }
+      fold(to, from, d, h);
+      if (config.merge == Merge::kAve) glue.merge_rows(Merge::kAve, to, to, {}, flat_rows(), h);
+      dy[d] = to;
     }
   }
 
@@ -73,7 +93,8 @@ struct StackPlan::BackwardPass : Pass {
     if (l > 0) return {room, out};
     const bool joined = plan.joins_ != Joins::kNothing;
     if (args.dx.absent()) return joined ? Rows{room, config.input_size} : Rows{};
-    return {header.ragged ? room : args.dx.data, config.input_size};
+    if (header.ragged) return {room, config.input_size};
+    return in_window(Rows{args.dx.data, config.input_size});
   }
 
   void run_layer(std::int64_t l, int d, Rows dx) {
@@ -88,14 +109,14 @@ struct StackPlan::BackwardPass : Pass {
                        dh0,
                        dc0,
                        args.dparameters.data};
-    // Sorted rows, and a final state that is an output as well, go by way of our memory; rows without a step
-    // pass their gradient through.
+    // Rows that are not the caller's, and a final state that is an output as well, go by way of our memory;
+    // rows without a step pass their gradient through.
     const bool output = last_only && l + layers_a_call - 1 == top;
     if (header.ragged || output) {
       void* const dh = work_at(layout.h);
-      copy_states(dh, nullptr, call.dh_n, rows(), h_states());
+      take_states(dh, call.dh_n, End::kLeaves, h_states(l, d));
       if (output) {
-        for (int i = 0; i < directions_a_call; ++i) add_output(dh, i, dy[d + i]);
+        for (int i = 0; i < directions_a_call; ++i) add_output(dh, d + i, dy[d + i]);
         call.dy = {};
       }
       call.dh_n = dh;
@@ -103,24 +124,26 @@ struct StackPlan::BackwardPass : Pass {
     }
     if (header.ragged && config.cell == Cell::kLstm) {
       void* const dc = work_at(layout.c);
-      copy_states(dc, nullptr, call.dc_n, rows(), c_states());
+      take_states(dc, call.dc_n, End::kLeaves, c_states(l, d));
       call.dc_n = dc;
       if (dc0 != nullptr) call.dc0 = dc;
     }
     if (header.live > 0) glue.backward(call);
-    if (call.dh0 != dh0) copy_states(dh0, rows(), call.dh0, nullptr, h_states());
-    if (call.dc0 != dc0) copy_states(dc0, rows(), call.dc0, nullptr, c_states());
+    if (call.dh0 != dh0) give_states(dh0, call.dh0, End::kEnters, h_states(l, d));
+    if (call.dc0 != dc0) give_states(dc0, call.dc0, End::kEnters, c_states(l, d));
   }
   // To the gradients of a call's final states, that of one direction's output.
   void add_output(void* states_of_call, int direction, ConstRows gradient) {
     if (gradient.data == nullptr) return;
-    const Rows to{shift(states_of_call, (first_of_top() + direction) * n * h), h};
-    glue.merge_rows(Merge::kSum, to, to, gradient, header.live, h);
+    const std::int64_t state = first_of_top() + direction % directions_a_call;
+    const Rows to{shift(states_of_call, state * header.rows * h), h, ended_in(direction)};
+    glue.merge_rows(Merge::kSum, to, to, gradient, header.ended, h);
   }
 };
 
-void StackPlan::backward(const Packed& weights, const BackwardCall& call) {
-  if (call.n > 0) BackwardPass(*this, weights, call).run();
+void StackPlan::run_backward(const Packed& weights, const BackwardArgs& args, const ForwardArgs& forward,
+                             const Window& window) {
+  BackwardPass(*this, weights, args, forward, window).run();
 }
 
 }  // namespace rondo

@@ -1,16 +1,15 @@
 // Forward pass of a stack.
-#include "core/stack_pass.h"
+#include "core/stack_compaction.h"
 
 namespace rondo {
 
 struct StackPlan::ForwardPass : Pass {
-  ForwardPass(StackPlan& stack, const Packed& packed, const ForwardCall& call)
-      : Pass(stack, packed, call.t, call.n, call.tape, call.host_tape, call.args.workspace.data()),
-        args(call.args) {}
+  ForwardPass(StackPlan& stack, const Packed& packed, const ForwardArgs& given, const Window& run)
+      : Pass(stack, packed, run), args(given) {}
   const ForwardArgs& args;
 
   void run() {
-    read_lengths();
+    Compaction{*this, args}.run();
     header.has_h0 = header.has_c0 = false;
     if (training || header.ragged) keep_states();
     if (training) make_masks();
@@ -23,50 +22,18 @@ struct StackPlan::ForwardPass : Pass {
       for (int d = 0; d < directions; d += static_cast<int>(directions_a_call)) run_layer(l, d);
     }
     if (!writes_theirs()) write_outputs();
-    if (header.ragged && !args.c.absent()) {
-      const std::int64_t width = directions * cell_width;
-      scatter({args.c.data, width}, {work_at(layout.c_steps), width}, width);
+    for (int d = 0; header.ragged && !args.c.absent() && d < directions; ++d) {
+      const Rows theirs{args.c.data, directions * cell_width}, ours{work_at(layout.c_steps), theirs.ld};
+      expand(one_cell(theirs, d), one_cell(ours, d), d, cell_width);
     }
   }
 
  private:
-  // Sorts rows by falling length, equal ones in their order, and counts the rows of each step.
-  void read_lengths() {
-    header.ragged = false;
-    header.live = n;
-    if (args.lengths.absent()) return;
-    auto* lengths = words(host, layout.lengths);
-    for (std::int64_t r = 0; r < n; ++r) {
-      lengths[r] = args.lengths.dtype == DType::kI32 ? static_cast<const std::int32_t*>(args.lengths.data)[r]
-                                                     : static_cast<const std::int64_t*>(args.lengths.data)[r];
-      row_index[r] = r;
-    }
-    if (std::all_of(lengths, lengths + n, [&](std::int64_t length) { return length == t; })) return;
-    header.ragged = true;
-    std::sort(row_index, row_index + n, [&](std::int64_t a, std::int64_t b) {
-      return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b;
-    });
-    std::int64_t rows = n;
-    offsets[0] = 0;
-    for (std::int64_t s = 0; s < t; ++s) {
-      while (rows > 0 && lengths[row_index[rows - 1]] <= s) --rows;
-      if (s == 0) header.live = rows;
-      offsets[s + 1] = offsets[s] + rows;
-      const Sequence theirs = in_caller();
-      for (std::int64_t r = 0; r < rows; ++r) {
-        flat_index[offsets[s] + r] = theirs.start(s) + row_index[r] * theirs.row_stride;
-      }
-    }
-    if (layout.host_bytes == 0) return;
-    glue.send_index(words(kept, layout.rows_sent), row_index, n);
-    glue.send_index(words(kept, layout.flat_sent), flat_index, offsets[t]);
-  }
-
   // Copies h0 and c0: backward needs them though h_n may overwrite them, and ragged rows are sorted.
   void keep_states() {
     const auto keep = [&](bool& has, const Pieces& to, const ConstTensorView& from, std::int64_t width) {
       has = !from.absent();
-      if (has) copy_states(at(to), nullptr, from.data, rows(), {config.num_layers * directions, width});
+      if (has) take_states(at(to), from.data, End::kEnters, {0, config.num_layers * directions, width});
     };
     keep(header.has_h0, layout.h0, args.h0, h);
     keep(header.has_c0, layout.c0, args.c0, cell_width);
@@ -101,8 +68,8 @@ struct StackPlan::ForwardPass : Pass {
                                    std::int64_t width) {
           const void* from = supplied(masks, i, width).data;
           for (int g = 0; g < groups(); ++g) {
-            make_mask({shift(to, g * n * width), width}, {shift(from, g * n * width), width},
-                      draw(kind, rate, l, d, g), n, width);
+            make_mask({shift(to, g * header.rows * width), width}, {shift(from, g * n * width), width},
+                      draw(kind, rate, l, d, g), header.rows, width);
           }
         };
         if (input_masks) {
@@ -113,7 +80,7 @@ struct StackPlan::ForwardPass : Pass {
           per_group(kRecurrent, config.recurrent_dropout, drop.recurrent_masks, at(layout.recurrent_mask, i),
                     h);
         }
-        if (connect_masks) {
+        if (connect_masks && window.number == 0 && !window.again) {
           MaskDraw source = draw(kOther, config.dropconnect, l, d, kConnect);
           source.index = nullptr;
           source.batch = num_gates(config.cell) * cell_width;
@@ -132,14 +99,15 @@ struct StackPlan::ForwardPass : Pass {
   // A mask of its own for every step.
   void make_step_mask(Rows to, ConstRows from, MaskDraw source) {
     source.index = flat();
-    source.steps = config.layout == Layout::kBatchMajor ? t : 0;
-    make_mask(to, from, source, flat_rows(), to.ld);
+    source.steps = batch_major() ? window.all : 0;
+    if (!header.ragged) source.first = window.first * n;
+    make_mask(to, in_window(from), source, flat_rows(), to.ld);
   }
   void make_layer_mask(std::int64_t l) {
     const Rows to{at(layout.layer_mask, l), out};
     const ConstRows from = supplied(args.dropout.layer_masks, l, out);
     const MaskDraw source = draw(kLayer, config.layer_dropout, l, 0, 0);
-    if (config.layer_masks == LayerMasks::kPerSequence) return make_mask(to, from, source, n, out);
+    if (config.layer_masks == LayerMasks::kPerSequence) return make_mask(to, from, source, header.rows, out);
     make_step_mask(to, from, source);
   }
   void make_zoneout(OtherKind kind, std::int64_t l, int d) {
@@ -165,21 +133,25 @@ struct StackPlan::ForwardPass : Pass {
     const bool wants_y =
         training || joined || l < top || (!last_only && part(args.y, args.y_reverse, d).data != nullptr);
     if (!wants_y) call.y = {};
-    // Sorted rows, and the last layer's final state where that is an output, go by way of our memory.
+    // Rows that are not the caller's, and the last layer's final state where that is an output, go by way of
+    // our memory.
     void *const h_n = call.h_n, *const c_n = call.c_n;
     if (last_only && last == top) {
-      call.h_n = shift(at(layout.last), d * n * h);
+      call.h_n = shift(at(layout.last), d * header.rows * h);
     } else if (header.ragged && h_n != nullptr) {
       call.h_n = work_at(layout.h);
     }
     if (header.ragged && c_n != nullptr) call.c_n = work_at(layout.c);
-    if (header.ragged) {  // rows without a step keep their initial state
-      if (call.h_n != nullptr) copy_states(call.h_n, nullptr, call.h0, nullptr, h_states());
-      if (call.c_n != nullptr) copy_states(call.c_n, nullptr, call.c0, nullptr, c_states());
+    const auto keep_state = [&](void* to, const void* from, std::int64_t width) {  // of rows without a step
+      if (to != nullptr) glue.copy_rows({to, width}, {from, width}, states * header.rows, width);
+    };
+    if (header.ragged) {
+      keep_state(call.h_n, call.h0, h);
+      keep_state(call.c_n, call.c0, cell_width);
     }
     if (header.live > 0) glue.forward(call);
-    if (h_n != nullptr && h_n != call.h_n) copy_states(h_n, rows(), call.h_n, nullptr, h_states());
-    if (c_n != nullptr && c_n != call.c_n) copy_states(c_n, rows(), call.c_n, nullptr, c_states());
+    if (h_n != nullptr && h_n != call.h_n) give_states(h_n, call.h_n, End::kLeaves, h_states(l, d));
+    if (c_n != nullptr && c_n != call.c_n) give_states(c_n, call.c_n, End::kLeaves, c_states(l, d));
   }
 
   // What layer l reads, from what layer l - 1 wrote.
@@ -197,29 +169,43 @@ struct StackPlan::ForwardPass : Pass {
   // The last layer's outputs, where it has not written them itself.
   void write_outputs() {
     for (int d = 0; d < parts(); ++d) {
-      Rows theirs = part(args.y, args.y_reverse, d);
+      const Rows theirs = part(args.y, args.y_reverse, d);
       if (theirs.data == nullptr) continue;
-      ConstRows ours = outputs(d, args);
-      if (plan.reduces()) {
-        const bool direct = !header.ragged && !last_only;
-        const Rows merged{direct ? theirs.data : work_at(layout.merged), h};
-        glue.merge_rows(config.merge, merged, ours, outputs(1, args), output_rows(), h);
-        if (direct) continue;
-        ours = merged;
-      }
-      if (!last_only) {
-        scatter(theirs, ours, h);
-      } else {  // zeros for rows without a step
-        glue.copy_rows(theirs, {}, n, h);
-        theirs.index = rows();
-        glue.copy_rows(theirs, ours, header.live, h);
+      if (last_only) {
+        write_last(theirs, d);
+      } else if (!plan.reduces()) {
+        expand(theirs, outputs(d, args), d, h);
+      } else {
+        merge_outputs(theirs);
       }
     }
   }
+  void merge_outputs(Rows theirs) {
+    if (!header.ragged) {
+      return glue.merge_rows(config.merge, theirs, outputs(0, args), outputs(1, args), output_rows(), h);
+    }
+    const Rows room{work_at(layout.merged), h};
+    expand(theirs, outputs(0, args), 0, h);
+    expand(room, outputs(1, args), 1, h);
+    glue.merge_rows(config.merge, theirs, theirs, room, t * n, h);
+  }
+  // Zeros for rows without a step, which may have had one in a window before.
+  void write_last(Rows theirs, int d) {
+    const bool all = !header.ragged && !header.some_ended;
+    if (!all && window.number == 0) glue.copy_rows(theirs, {}, n, h);
+    ConstRows ours = outputs(d, args);
+    if (plan.reduces()) {
+      const Rows merged{work_at(layout.merged), h};
+      glue.merge_rows(config.merge, merged, ours, outputs(1, args), output_rows(), h);
+      ours = merged;
+    }
+    theirs.index = ended();
+    glue.copy_rows(theirs, ours, output_rows(), h);
+  }
 };
 
-void StackPlan::forward(const Packed& weights, const ForwardCall& call) {
-  if (call.n > 0) ForwardPass(*this, weights, call).run();
+void StackPlan::run(const Packed& weights, const ForwardArgs& args, const Window& window) {
+  ForwardPass(*this, weights, args, window).run();
 }
 
 }  // namespace rondo

@@ -16,7 +16,7 @@ std::int64_t first_row(const Sequence& sequence, int index, int count) {
   for (std::int64_t before = 0; row < sequence.n; row += kStep) {
     std::int64_t steps = 0;  // of the next four rows
     if (sequence.offsets == nullptr) steps = kStep * sequence.t;
-    for (std::int64_t s = 0; sequence.offsets != nullptr && s < sequence.t; ++s) {
+    for (std::int64_t s = 0; sequence.offsets != nullptr && s < sequence.t && sequence.rows(s) > row; ++s) {
       steps += std::clamp<std::int64_t>(sequence.rows(s) - row, 0, kStep);
     }
     if (before + steps / 2 >= share) break;

@@ -33,7 +33,9 @@ class CudaBackend final : public Backend {
     return choice.candidates.empty() ? Support{false, choice.left_out} : Support{};
   }
 
-  std::unique_ptr<BackendPlan> make_plan(const Request& request) override {
+  std::unique_ptr<BackendPlan> make_plan(const Request& whole) override {
+    Request request = whole;  // as layers see it
+    request.max_t = whole.max_window();
     std::shared_ptr<CudaRuntime> runtime = runtime_for(request);
     const PathChoice choice = choose_path(request, runtime->traits(), asked_path());
     const auto layers = [&] {
@@ -48,7 +50,7 @@ class CudaBackend final : public Backend {
           return cuda_layers<BFloat16>(request, choice, std::move(runtime));
       }
     };
-    return std::make_unique<StackPlan>(request, layers());
+    return std::make_unique<StackPlan>(whole, layers());
   }
 
   void* allocate(Device device, std::size_t bytes) override { return runtime_of(device)->allocate(bytes); }

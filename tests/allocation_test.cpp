@@ -122,6 +122,22 @@ TEST_P(Allocation, StepFromTheFirstOnNeitherAllocatesNorLocks) {
   }
 }
 
+TEST_P(Allocation, StepsOfSomeRowsNeitherAllocateNorLock) {
+  RnnConfig config = valid_config(GetParam());
+  config.num_layers = 2;
+  Rnn rnn(config, Device{});
+  State state = rnn.make_state(8);
+  const Tensor x = filled(DType::kF32, {8, kI});
+  const std::int64_t rows[] = {7, 0, 3, 4, 2, 6, 1, 5};
+  for (std::int64_t n = 0; n <= 8; ++n) {  // other numbers of them each time
+    const ConstTensorView some(x.view().data, DType::kF32, {n, kI}), chosen(rows, Shape{n});
+    const Counts counts = counted([&] { (void)rnn.step(some, state, chosen); });
+    EXPECT_EQ(counts.allocations, 0) << n << " rows";
+    EXPECT_EQ(counts.locks, 0) << n << " rows";
+    EXPECT_EQ(counts.products, 0) << n << " rows";
+  }
+}
+
 TEST_P(Allocation, StepsBetweenOtherCallsDoNotAllocate) {
   Rnn rnn(valid_config(GetParam()), Device{});
   State state = rnn.make_state(1);
@@ -150,14 +166,16 @@ TEST_P(Allocation, APlannedForwardOfOneStepNeitherAllocatesNorLocks) {
 }
 
 // In a longer pass only the BLAS library may allocate.
-TEST_P(Allocation, TrainingOverASequenceAllocatesNothing) {
-  RnnConfig config = valid_config(GetParam());
-  config.num_layers = 2;
-  config.direction = Direction::kBidirectional;
+void expect_training_allocates_nothing(const RnnConfig& config, bool masked) {
   ValidCall call(config);
-  AlignedBytes memory(call.plan.tape_bytes());
+  call.plan = Plan(config, {.phase = Phase::kTraining, .max_t = kT, .max_n = kN, .resets = masked});
+  AlignedBytes memory(call.plan.tape_bytes()), workspace(call.plan.workspace_bytes());
+  call.forward.workspace = call.backward.workspace = workspace.span();
   Tape tape(memory.span());
   call.forward.tape = &tape;
+  const std::uint8_t mask[kT * kN] = {1, 0, 1, 1, 0, 1, 1, 1, 0, 0},
+                               resets[kT * kN] = {0, 0, 1, 0, 0, 1, 1, 0};
+  if (masked) call.forward.mask = {mask, Shape{kT, kN}}, call.forward.resets = {resets, Shape{kT, kN}};
   const auto pass = [&] {
     call.plan.forward(call.weights, call.forward);
     call.plan.backward(call.weights, tape, call.backward);
@@ -166,6 +184,30 @@ TEST_P(Allocation, TrainingOverASequenceAllocatesNothing) {
   const Counts counts = counted(pass);
   EXPECT_EQ(counts.allocations, 0);
   EXPECT_GT(counts.products, 0) << "the weight gradients, so the counter counts";
+}
+
+TEST_P(Allocation, TrainingOverASequenceAllocatesNothing) {
+  RnnConfig config = valid_config(GetParam());
+  config.num_layers = 2;
+  config.direction = Direction::kBidirectional;
+  expect_training_allocates_nothing(config, false);
+}
+
+TEST_P(Allocation, NorUnderMasksAndResets) {
+  RnnConfig config = valid_config(GetParam());
+  config.num_layers = 2;
+  config.direction = Direction::kBidirectional;
+  config.masked_outputs = MaskedOutputs::kRepeat;
+  expect_training_allocates_nothing(config, true);
+}
+
+TEST_P(Allocation, NorUnderCheckpoints) {
+  RnnConfig config = valid_config(GetParam());
+  config.num_layers = 2;
+  config.dropout = 0.25;
+  config.checkpoint_every = 2;
+  expect_training_allocates_nothing(config, false);
+  expect_training_allocates_nothing(config, true);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cells, Allocation, ::testing::Values(Cell::kSimpleRnn, Cell::kLstm, Cell::kGru),

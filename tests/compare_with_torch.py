@@ -43,6 +43,8 @@ def draw_case(seed, index):
         "final": pick.random() < 0.6, "prefix": pick.choice(["", "rnn.", "encoder.lstm."]),
         "draw": pick.getrandbits(32), "lengths": None,
     }
+    projects = case["cell"] == "lstm" and case["h"] > 1 and pick.random() < 0.4
+    case["p"] = pick.randint(1, case["h"] - 1) if projects else 0
     if pick.random() < 0.5:
         case["lengths"] = [pick.randint(1, case["t"]) for _ in range(case["n"])]
     return case
@@ -52,9 +54,15 @@ def make_module(case):
     torch.manual_seed(case["draw"])
     kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}.get(case["cell"], torch.nn.RNN)
     more = {"nonlinearity": case["cell"][4:]} if kind is torch.nn.RNN else {}
+    if case["p"]:
+        more = {"proj_size": case["p"]}
     module = kind(case["i"], case["h"], case["layers"], bias=case["bias"], batch_first=case["batch_first"],
                   bidirectional=case["bidirectional"], **more)
     return module if case["dtype"] == "f32" else module.double()
+
+
+def state_size(case):
+    return case["p"] or case["h"]
 
 
 def draw_arrays(case):
@@ -62,12 +70,12 @@ def draw_arrays(case):
     draw = numpy.random.default_rng(case["draw"])
     directions = 2 if case["bidirectional"] else 1
     first = (case["n"], case["t"]) if case["batch_first"] else (case["t"], case["n"])
-    state = (case["layers"] * directions, case["n"], case["h"])
-    shapes = {"x": first + (case["i"],), "dy": first + (directions * case["h"],)}
+    stacked = (case["layers"] * directions, case["n"])
+    shapes = {"x": first + (case["i"],), "dy": first + (directions * state_size(case),)}
     for names, there in ((("h0", "c0"), case["states"]), (("dh_n", "dc_n"), case["final"])):
         for name in names:
             if there and (case["cell"] == "lstm" or name not in ("c0", "dc_n")):
-                shapes[name] = state
+                shapes[name] = stacked + (case["h"] if name in ("c0", "dc_n") else state_size(case),)
     return {name: draw.normal(size=shape).astype(NUMPY[case["dtype"]]).astype(numpy.float64)
             for name, shape in shapes.items()}
 
@@ -78,8 +86,9 @@ def run_torch(case, module, arrays, dtype):
     twin.load_state_dict({name: value.to(dtype) for name, value in module.state_dict().items()})
     inputs = {name: torch.tensor(value, dtype=dtype) for name, value in arrays.items()}
     lstm, directions = case["cell"] == "lstm", 2 if case["bidirectional"] else 1
-    zeros = torch.zeros(case["layers"] * directions, case["n"], case["h"], dtype=dtype)
-    x, h0, c0 = inputs["x"], inputs.get("h0", zeros.clone()), inputs.get("c0", zeros.clone())
+    h_zeros, c_zeros = (torch.zeros(case["layers"] * directions, case["n"], width, dtype=dtype)
+                        for width in (state_size(case), case["h"]))
+    x, h0, c0 = inputs["x"], inputs.get("h0", h_zeros), inputs.get("c0", c_zeros)
     for leaf in (x, h0, c0):
         leaf.requires_grad_()
     fed = x
@@ -90,7 +99,7 @@ def run_torch(case, module, arrays, dtype):
     if case["lengths"]:
         y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=case["batch_first"],
                                                       total_length=case["t"])
-    h_n, c_n = final if lstm else (final, zeros)
+    h_n, c_n = final if lstm else (final, c_zeros)
     loss = (y * inputs["dy"]).sum()
     for name, value in (("dh_n", h_n), ("dc_n", c_n)):
         if name in inputs:

@@ -8,6 +8,7 @@
 #include "network_fixture.h"
 #include "problem.h"
 #include "rejected.h"
+#include "segments.h"
 
 namespace rondo::testing {
 namespace {
@@ -60,8 +61,8 @@ class FakeLayers final : public LayerBackend {
     (memory_.expect_here(pointers), ...);
   }
   FakeMemory::Open opened(const LayerCall& c) {
-    return memory_.open(c.x.data, c.y.data, c.h0, c.c0, c.masks.input, c.masks.recurrent, c.saved,
-                        c.workspace);
+    return memory_.open(c.x.data, c.y.data, c.h0, c.c0, c.c.data, c.masks.input, c.masks.recurrent,
+                        c.masks.connect, c.masks.zoneout_h, c.masks.zoneout_c, c.saved, c.workspace);
   }
 
   FakeMemory& memory_;
@@ -125,7 +126,7 @@ TEST_P(DeviceMemoryOf, EveryCaseGivesTheBitsOfTheCpu) {
 
 // Two windows with the state carried, ragged rows and drawn masks, and a step down between them.
 struct Trained {
-  Tensor y, gradients, h, c;
+  Tensor y, gradients, h, c;  // c: or dx
 };
 Trained train(const RnnConfig& config, Device device) {
   Rnn rnn(config, device);
@@ -166,6 +167,49 @@ TEST_P(DeviceMemoryOf, TrainingWithStateGivesTheBitsOfTheCpu) {
   EXPECT_TRUE(same_bits(cpu.gradients, gpu.gradients));
   EXPECT_TRUE(same_bits(cpu.h, gpu.h));
   EXPECT_TRUE(same_bits(cpu.c, gpu.c));
+}
+
+// Masks, resets and checkpoints, whose lists of rows go there. On one network of each kind of merge.
+Trained train_masked(const RnnConfig& config, Device device) {
+  const Steps steps = draw_steps(7, 9, 5);
+  Rnn rnn(config, device);
+  const Tensor x = random_tensor(config.dtype, {7, 9, config.input_size}, 62);
+  const std::int64_t width = output_size(config);
+  const Tensor dy = random_tensor(
+      config.dtype, config.outputs == Outputs::kLast ? Shape{9, width} : Shape{7, 9, width}, 63);
+  const Tensor h0 =
+      random_tensor(config.dtype, {config.num_layers * num_directions(config), 9, state_size(config)}, 64);
+  Tape tape;
+  ForwardOptions options{.h0 = h0,
+                         .lengths = {steps.lengths.data(), Shape{9}},
+                         .mask = {steps.mask.data(), Shape{7, 9}},
+                         .resets = {steps.resets.data(), Shape{7, 9}}};
+  options.dropout.seed = 3;
+  options.tape = &tape;
+  ForwardResult out = rnn.forward(x, options);
+  BackwardResult back = rnn.backward(tape, {.dy = dy, .dh_n = h0});
+  return {std::move(out.y), copy_of(rnn.gradients()), std::move(out.h_n), std::move(back.dx)};
+}
+
+TEST_P(DeviceMemoryOf, MasksResetsAndCheckpointsGiveTheBitsOfTheCpu) {
+  for (const bool of_last : {false, true}) {
+    RnnConfig config = GetParam().config(5, 19, 2);
+    config.dropout = config.recurrent_dropout = config.layer_dropout = 0.25;
+    config.dropconnect = config.zoneout_h = 0.25;
+    if (of_last) config.outputs = Outputs::kLast;
+    RnnConfig windows = config, product = config;
+    windows.checkpoint_every = 3;
+    product.direction = Direction::kBidirectional;
+    product.merge = Merge::kMul;
+    product.masked_outputs = MaskedOutputs::kRepeat;
+    for (const RnnConfig& c : {config, windows, product}) {
+      const Trained cpu = train_masked(c, Device{}), gpu = train_masked(c, kFakeGpu);
+      EXPECT_TRUE(same_bits(cpu.y, gpu.y)) << to_string(c);
+      EXPECT_TRUE(same_bits(cpu.gradients, gpu.gradients)) << to_string(c);
+      EXPECT_TRUE(same_bits(cpu.h, gpu.h)) << to_string(c);
+      EXPECT_TRUE(same_bits(cpu.c, gpu.c)) << to_string(c);
+    }
+  }
 }
 
 TEST_P(DeviceMemoryOf, StepGivesTheBitsOfTheCpu) {

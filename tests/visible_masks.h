@@ -34,6 +34,8 @@ struct VisibleMasks {
   Layout layout = Layout::kTimeMajor;
   DType dtype = DType::kF64;
   std::vector<std::int32_t> lengths;
+  std::vector<std::uint8_t> mask, resets;  // [T, N]
+  std::int64_t checkpoint_every = 0;
 
   RnnConfig config() const {
     RnnConfig c;
@@ -42,6 +44,7 @@ struct VisibleMasks {
     c.bias = Bias::kNone;
     c.merge = Merge::kNone;
     c.direction = direction;
+    c.checkpoint_every = checkpoint_every;
     c.layout = layout;
     c.dtype = dtype;
     c.input_size = c.hidden_size = width;
@@ -74,12 +77,26 @@ struct VisibleMasks {
     ForwardOptions options;
     if (kind == MaskKind::kRecurrent) options.h0 = h0;
     if (!lengths.empty()) options.lengths = {lengths.data(), Shape{n}};
+    const Tensor mask_flags = flags(mask), reset_flags = flags(resets);
+    options.mask = mask_flags;
+    options.resets = reset_flags;
     options.dropout.seed = seed;
     options.dropout.offset = offset;
     options.tape = &tape;
     const ForwardResult out = rnn.forward(x, options);
     if (reverse != nullptr) *reverse = values_of(out.y_reverse);
     return values_of(out.y);
+  }
+
+ private:
+  Tensor flags(const std::vector<std::uint8_t>& of_steps) const {
+    if (of_steps.empty()) return {};
+    const bool time_major = layout == Layout::kTimeMajor;
+    Tensor tensor(DType::kU8, time_major ? Shape{t, n} : Shape{n, t});
+    for (std::int64_t i = 0; i < t * n; ++i) {
+      tensor.span<std::uint8_t>()[time_major ? i : i % n * t + i / n] = of_steps[i];
+    }
+    return tensor;
   }
 };
 

@@ -105,4 +105,15 @@ rondo::Tensor lengths_tensor(const Array& array, std::int64_t n, std::int64_t t)
   return tensor;
 }
 
+rondo::Tensor flags_tensor(const Array& array, const Sizes& sizes, const std::string& expected) {
+  if (array.dtype != rondo::DType::kU8) {
+    throw FileError(array.path, array.place,
+                    "has elements of type " + rondo::to_string(array.dtype) + ", expected bool or u8");
+  }
+  check_sizes(array, sizes, expected);
+  rondo::Tensor tensor(array.dtype, shape_of(array.sizes));
+  if (!array.bytes.empty()) std::memcpy(tensor.view().data, array.bytes.data(), array.bytes.size());
+  return tensor;
+}
+
 }  // namespace cli

@@ -33,6 +33,8 @@ rondo::Tensor float_tensor(const Array& array, rondo::DType dtype, const Sizes& 
                            const std::string& expected);
 // [N], i32 or i64, as it is; each in 0..t.
 rondo::Tensor lengths_tensor(const Array& array, std::int64_t n, std::int64_t t);
+// Bool or u8, as it is, in these sizes.
+rondo::Tensor flags_tensor(const Array& array, const Sizes& sizes, const std::string& expected);
 
 // What a file of results holds: in this order.
 using Results = std::vector<std::pair<std::string, rondo::ConstTensorView>>;

@@ -323,7 +323,10 @@ TEST(Model, NamesAndShapesThatMakeNoNetworkAreRefused) {
   Views reversed;  // which PyTorch has beside the forward direction alone
   for (const auto& [name, view] : good) reversed.emplace_back(name + "_reverse", view);
   expect_part(refused(reversed), "lacks weight_hh_l0");
-  expect_part(changed(2, "weight_hr_l0", filled(DType::kF32, {2, 3}, 1)), "projection");
+  expect_part(changed(2, "weight_hr_l0", filled(DType::kF32, {2, 3}, 1)),
+              "weight_hr tensors, which only an LSTM has");
+  expect_part(changed(2, "weight_ch_l0", filled(DType::kF32, {9}, 1)),
+              "weight_ch tensors, which only an LSTM has");
   expect_part(changed(2, "enc.bias_ih_l0", filled(DType::kF32, {9}, 1)), "holds 2 networks");
   expect_part(refused({}), "holds no weight_ih_l0");
   const std::string path = folder.write("m.safetensors", safetensors_of(good));

@@ -24,7 +24,9 @@ constexpr const char* kExamples =
 
 constexpr const char* kModelFormats =
     "MODEL: a PyTorch state_dict as safetensors, or an NPZ with the same names (weight_ih_l0, weight_hh_l0, "
-    "bias_ih_l0, bias_hh_l0, ..., _reverse), all after one prefix or none; F32 or F64; no projections.";
+    "bias_ih_l0, bias_hh_l0, ..., _reverse), all after one prefix or none; F32 or F64. An LSTM's projection "
+    "(weight_hr_l0), peepholes (weight_ch_l0 [3*H]: i f o) and layer normalisation (norm_ih_l0, norm_hh_l0, "
+    "norm_c_l0, norm_c_bias_l0) are taken where they are there.";
 
 void print_devices() {
   for (const rondo::DeviceInfo& info : rondo::list_devices()) {
@@ -62,10 +64,12 @@ void add_pass_options(CLI::App& app, cli::PassOptions& options) {
   app.add_option("X", options.x, "NPY [T, N, I], f32 or f64")->required();
   app.add_option("--h0", options.h0, "NPY [L*D, N, H]: the initial h (default: zeros)");
   app.add_option("--c0", options.c0, "NPY [L*D, N, H]: the initial c of an LSTM (default: zeros)");
-  app.add_option(
-      "--lengths", options.lengths,
-      "NPY [N], i32 or i64: the valid steps of each row (default: T). There is no --mask: the library has no "
-      "masks with holes");
+  app.add_option("--lengths", options.lengths,
+                 "NPY [N], i32 or i64: the valid steps of each row (default: T)");
+  app.add_option("--mask", options.mask,
+                 "NPY [T, N], bool or u8: steps with 0 are skipped: the state stays, y is 0 there");
+  app.add_option("--resets", options.resets,
+                 "NPY [T, N], bool or u8: before steps with 1 the row starts anew, from a state of zeros");
   app.add_flag("--batch-first", options.model.batch_first, "X is [N, T, I], and so are all sequences");
   app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N (default: RONDO_DEVICE)");
   app.add_option("-o,--out", options.out, "the NPZ to write; complete, or not at all")
@@ -76,14 +80,16 @@ void add_pass_options(CLI::App& app, cli::PassOptions& options) {
 }
 
 CLI::App* add_run(CLI::App& app, cli::PassOptions& options) {
-  CLI::App* run =
-      app.add_subcommand("run", "one forward pass: y [T, N, D*H], h_n and c_n [L*D, N, H] as NPZ");
+  CLI::App* run = app.add_subcommand("run",
+                                     "one forward pass: y [T, N, D*H], h_n and c_n [L*D, N, H] as NPZ; with "
+                                     "a projection y and h_n have its size");
   add_pass_options(*run, options);
   run->footer(std::string(kModelFormats) +
               "\nExamples:\n"
               "  rondo run model.safetensors x.npy -o out.npz\n"
               "  rondo run model.npz x.npy --cell rnn_relu --batch-first --lengths lengths.npy --dtype f64 "
-              "-o out.npz");
+              "-o out.npz\n"
+              "  rondo run model.npz x.npy --mask mask.npy --resets starts.npy -o out.npz");
   return run;
 }
 

@@ -38,7 +38,8 @@ std::optional<Name> split_name(std::string_view text) {
   name.layer = std::stol(number);
   if (std::to_string(name.layer) != number) return {};  // l00
   text.remove_suffix(digits);
-  for (const char* kind : {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"}) {
+  for (const char* kind : {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ch", "norm_ih", "norm_hh",
+                           "norm_c", "norm_c_bias", "weight_hr"}) {
     if (!text.ends_with(std::string(kind) + "_l")) continue;
     name.kind = kind;
     name.prefix = text.substr(0, text.size() - name.kind.size() - 2);
@@ -85,7 +86,7 @@ std::pair<std::int64_t, std::int64_t> weight_sizes(const Model& model, const std
 }
 
 // From the number of gates, and --cell where it is given.
-void find_cell(Model& model, const std::string& asked, const std::string& weight) {
+void find_cell(Model& model, const std::string& asked, const std::string& weight, std::int64_t h) {
   struct Known {
     const char* name;
     rondo::Cell cell;
@@ -96,7 +97,7 @@ void find_cell(Model& model, const std::string& asked, const std::string& weight
                               {"gru", Cell::kGru, Activation::kTanh},
                               {"rnn_tanh", Cell::kSimpleRnn, Activation::kTanh},
                               {"rnn_relu", Cell::kSimpleRnn, Activation::kRelu}};
-  const auto [rows, h] = weight_sizes(model, weight);
+  const std::int64_t rows = weight_sizes(model, weight).first;
   for (const Known& known : kKnown) {
     const bool fits = rows % h == 0 && rows / h == rondo::num_gates(known.cell);
     if (!fits || (!asked.empty() && asked != known.name)) continue;
@@ -117,24 +118,43 @@ void find_cell(Model& model, const std::string& asked, const std::string& weight
   throw FileError(array.path, array.place, "has shape " + to_string(array.sizes) + ", expected " + expected);
 }
 
+// Some tensors only an LSTM has, and with a projection only a smaller state.
+void expect_lstm(const Model& model, const std::set<std::string>& kinds) {
+  for (const char* kind : {"weight_hr", "weight_ch", "norm_c", "norm_c_bias"}) {
+    if (!kinds.contains(kind) || model.config.cell == rondo::Cell::kLstm) continue;
+    throw FileError(model.path, "",
+                    "holds " + std::string(kind) + " tensors, which only an LSTM has, and " +
+                        rondo::to_string(model.config.cell) + " gates");
+  }
+  const std::int64_t state = weight_sizes(model, "weight_hh_l0").second, h = model.config.hidden_size;
+  if (!kinds.contains("weight_hr") || state < h) return;
+  throw FileError(
+      model.path, "",
+      "projects " + std::to_string(h) + " units to " + std::to_string(state) + ", expected fewer");
+}
+
 // What all tensors together say, from the names; the shapes of all but the first two are not looked at yet.
 void find_config(Model& model, const ModelOptions& options) {
   rondo::RnnConfig& config = model.config;
-  bool reverse = false, bias_ih = false, bias_hh = false, wide = false;
+  bool reverse = false, wide = false;
   std::int64_t layers = 0;
+  std::set<std::string> kinds;
   for (const auto& [text, array] : model.tensors) {
     const Name name = split_name(text).value();
-    if (name.kind == "weight_hr") {
-      throw FileError(array.path, array.place, "is a projection of the state, which Rondo does not have");
-    }
+    kinds.insert(name.kind);
     reverse = reverse || name.reverse;
-    bias_ih = bias_ih || name.kind == "bias_ih";
-    bias_hh = bias_hh || name.kind == "bias_hh";
     wide = wide || array.dtype == rondo::DType::kF64;
     layers = std::max(layers, name.layer + 1);
   }
-  find_cell(model, options.cell, "weight_hh_l0");
-  config.hidden_size = weight_sizes(model, "weight_hh_l0").second;
+  const bool bias_ih = kinds.contains("bias_ih"), bias_hh = kinds.contains("bias_hh");
+  const std::int64_t state = weight_sizes(model, "weight_hh_l0").second;
+  const bool projected = kinds.contains("weight_hr");
+  config.hidden_size = projected ? weight_sizes(model, "weight_hr_l0").second : state;
+  find_cell(model, options.cell, "weight_hh_l0", config.hidden_size);
+  expect_lstm(model, kinds);
+  if (projected) config.projection_size = state;
+  config.peephole = kinds.contains("weight_ch");
+  config.layer_norm = kinds.contains("norm_ih") || kinds.contains("norm_hh");
   config.input_size = weight_sizes(model, "weight_ih_l0").second;
   config.num_layers = layers;
   config.direction = reverse ? rondo::Direction::kBidirectional : rondo::Direction::kForward;
@@ -154,17 +174,18 @@ Sizes sizes_of(const rondo::Shape& shape) {
 void check_tensors(const Model& model) {
   // By number first: a layer 999,999 would make a layout of a million of them.
   const rondo::RnnConfig& config = model.config;
-  const std::int64_t biases = config.bias == rondo::Bias::kDouble   ? 2
-                              : config.bias == rondo::Bias::kSingle ? 1
-                                                                    : 0;
-  const std::int64_t expected = config.num_layers * rondo::num_directions(config) * (2 + biases);
+  rondo::RnnConfig one = config;
+  one.num_layers = 1;
+  one.direction = rondo::Direction::kForward;
+  const auto each = static_cast<std::int64_t>(rondo::parameter_layout(one).size());
+  const std::int64_t expected = config.num_layers * rondo::num_directions(config) * each;
   const auto have = static_cast<std::int64_t>(model.tensors.size());
   if (have != expected) {
     throw FileError(model.path, "",
                     "holds " + std::to_string(have) + " tensors of a network, expected " +
                         std::to_string(expected) + " for " + std::to_string(config.num_layers) + " layers, " +
-                        std::to_string(rondo::num_directions(config)) + " directions and " +
-                        std::to_string(biases) + " biases each");
+                        std::to_string(rondo::num_directions(config)) + " directions with " +
+                        std::to_string(each) + " each");
   }
   for (const rondo::ParameterInfo& info : rondo::parameter_layout(config)) {
     const auto found = model.tensors.find(info.name);

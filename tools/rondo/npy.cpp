@@ -93,12 +93,14 @@ class HeaderReader {
   }
   void type(std::string_view descr) {
     using rondo::DType;
-    constexpr std::pair<std::string_view, DType> kTypes[] = {
-        {"<f4", DType::kF32}, {"<f8", DType::kF64}, {"<i4", DType::kI32}, {"<i8", DType::kI64}};
+    constexpr std::pair<std::string_view, DType> kTypes[] = {{"<f4", DType::kF32}, {"<f8", DType::kF64},
+                                                             {"<i4", DType::kI32}, {"<i8", DType::kI64},
+                                                             {"|b1", DType::kU8},  {"|u1", DType::kU8}};
     for (const auto& [name, dtype] : kTypes) {
       if (descr == name) return void(array_.dtype = dtype);
     }
-    fail("has elements of type " + in_quotes(descr) + ", expected <f4 or <f8, and for lengths <i4 or <i8");
+    fail("has elements of type " + in_quotes(descr) +
+         ", expected <f4 or <f8, for lengths <i4 or <i8, for masks |b1 or |u1");
   }
   void sizes() {
     expect('(');

@@ -25,28 +25,27 @@ class Call {
                       letters + std::to_string(config_.input_size) + "]");
     check_steps(x);
     h0_ = state(options.h0);
-    c0_ = lstm_state(options.c0);
+    c0_ = cell_state(options.c0);
+    mask_ = flags(options.mask);
+    resets_ = flags(options.resets);
     if (!options.lengths.empty()) lengths_ = lengths_tensor(read_npy(options.lengths), n(), t());
   }
 
   const Model& model() const { return model_; }
   const Tensor& x() const { return x_; }
   bool lstm() const { return config_.cell == rondo::Cell::kLstm; }
-  rondo::ForwardOptions forward_options() const { return {.h0 = h0_, .c0 = c0_, .lengths = lengths_}; }
-
-  // [L*D, N, H], absent when no path is given.
-  Tensor state(const std::string& path) const {
-    if (path.empty()) return {};
-    const std::int64_t stacked = config_.num_layers * rondo::num_directions(config_), h = config_.hidden_size;
-    return float_tensor(
-        read_npy(path), config_.dtype, {stacked, n(), h},
-        "[L*D=" + std::to_string(stacked) + ", N=" + std::to_string(n()) + ", H=" + std::to_string(h) + "]");
+  rondo::ForwardOptions forward_options() const {
+    return {.h0 = h0_, .c0 = c0_, .lengths = lengths_, .mask = mask_, .resets = resets_};
   }
-  Tensor lstm_state(const std::string& path) const {
+
+  // [L*D, N, H or P], absent when no path is given.
+  Tensor state(const std::string& path) const { return state(path, "H", rondo::state_size(config_)); }
+  // [L*D, N, H] of an LSTM.
+  Tensor cell_state(const std::string& path) const {
     if (!path.empty() && !lstm())
       throw FileError(path, "",
                       "is a cell state, which " + rondo::to_string(config_.cell) + " does not have");
-    return state(path);
+    return state(path, "H", config_.hidden_size);
   }
   Tensor output_gradient(const std::string& path) const {
     const std::int64_t first = x_.shape()[0], second = x_.shape()[1], o = rondo::output_size(config_);
@@ -54,13 +53,15 @@ class Call {
     return float_tensor(read_npy(path), config_.dtype, {first, second, o},
                         std::string(batch ? "[N=" : "[T=") + std::to_string(first) +
                             (batch ? ", T=" : ", N=") + std::to_string(second) +
-                            ", D*H=" + std::to_string(o) + "]");
+                            (rondo::state_size(config_) == config_.hidden_size ? ", D*H=" : ", D*P=") +
+                            std::to_string(o) + "]");
   }
 
   // No file that is read is written over.
   void check_out() const {
-    for (const std::string& in : {options_.model.path, options_.x, options_.dy, options_.h0, options_.c0,
-                                  options_.lengths, options_.dh_n, options_.dc_n}) {
+    for (const std::string& in :
+         {options_.model.path, options_.x, options_.dy, options_.h0, options_.c0, options_.lengths,
+          options_.mask, options_.resets, options_.dh_n, options_.dc_n}) {
       std::error_code failed;
       if (!in.empty() && std::filesystem::equivalent(in, options_.out, failed)) {
         throw FileError(options_.out, "", "is read by this call, expected another name for the results");
@@ -92,10 +93,27 @@ class Call {
   std::int64_t t() const { return x_.shape()[config_.layout == rondo::Layout::kBatchMajor ? 1 : 0]; }
   std::int64_t n() const { return x_.shape()[config_.layout == rondo::Layout::kBatchMajor ? 0 : 1]; }
 
+  Tensor state(const std::string& path, const char* letter, std::int64_t width) const {
+    if (path.empty()) return {};
+    const std::int64_t stacked = config_.num_layers * rondo::num_directions(config_);
+    if (width != config_.hidden_size) letter = "P";
+    return float_tensor(read_npy(path), config_.dtype, {stacked, n(), width},
+                        "[L*D=" + std::to_string(stacked) + ", N=" + std::to_string(n()) + ", " + letter +
+                            "=" + std::to_string(width) + "]");
+  }
+  // [T, N] or [N, T], absent when no path is given.
+  Tensor flags(const std::string& path) const {
+    if (path.empty()) return {};
+    const bool batch = config_.layout == rondo::Layout::kBatchMajor;
+    const std::string t_text = "T=" + std::to_string(t()), n_text = "N=" + std::to_string(n());
+    return flags_tensor(read_npy(path), {x_.shape()[0], x_.shape()[1]},
+                        "[" + (batch ? n_text + ", " + t_text : t_text + ", " + n_text) + "]");
+  }
+
   const PassOptions& options_;
   Model model_;
   const rondo::RnnConfig& config_;
-  Tensor x_, h0_, c0_, lengths_;
+  Tensor x_, h0_, c0_, lengths_, mask_, resets_;
 };
 
 }  // namespace
@@ -114,7 +132,7 @@ void run_backward(const PassOptions& options) {
   const Call call(options);
   call.check_out();
   const Tensor dy = call.output_gradient(options.dy), dh_n = call.state(options.dh_n),
-               dc_n = call.lstm_state(options.dc_n);
+               dc_n = call.cell_state(options.dc_n);
   rondo::Rnn rnn = make_network(call.model(), options.device);
   rondo::Tape tape;
   rondo::ForwardOptions forward = call.forward_options();

@@ -10,7 +10,7 @@ namespace cli {
 // Paths; empty: not given.
 struct PassOptions {
   ModelOptions model;
-  std::string x, dy, h0, c0, lengths, dh_n, dc_n, out;
+  std::string x, dy, h0, c0, lengths, mask, resets, dh_n, dc_n, out;
   std::string device;
 };
 

@@ -52,6 +52,7 @@ struct Case {
   rondo::RnnConfig config;
   bool lengths, states, npz;
   const char* prefix = "";
+  bool flags = false;  // a mask and resets
 };
 rondo::RnnConfig config_of(Cell cell, std::int64_t layers, Direction direction, DType dtype = DType::kF32) {
   rondo::RnnConfig config{
@@ -72,7 +73,13 @@ std::vector<Case> cases() {
       {"tanh", "", config_of(Cell::kSimpleRnn, 2, Direction::kForward), true, true, false},
       {"relu", "rnn_relu", config_of(Cell::kSimpleRnn, 1, Direction::kBidirectional), false, true, true},
       {"no_bias", "rnn_tanh", config_of(Cell::kSimpleRnn, 2, Direction::kBidirectional), false, false, false},
+      {"projected", "", config_of(Cell::kLstm, 2, Direction::kBidirectional), true, true, true, "p.", true},
+      {"peephole_norm", "lstm", config_of(Cell::kLstm, 1, Direction::kForward), false, true, false, "", true},
+      {"gru_norm", "", config_of(Cell::kGru, 2, Direction::kForward), true, true, false, "", true},
   };
+  all[9].config.projection_size = 2;
+  all[10].config.peephole = all[10].config.layer_norm = all[11].config.layer_norm = true;
+  all[11].config.layout = rondo::Layout::kBatchMajor;
   all[2].config.layout = all[5].config.layout = rondo::Layout::kBatchMajor;
   all[4].config.bias = rondo::Bias::kSingle;
   all[7].config.activation = rondo::Activation::kRelu;
@@ -105,7 +112,7 @@ class Inputs {
     const auto sequence = [&](std::int64_t w) {
       return batch ? rondo::Shape{n, t, w} : rondo::Shape{t, n, w};
     };
-    const rondo::Shape state{stacked, n, config.hidden_size};
+    const rondo::Shape state{stacked, n, rondo::state_size(config)}, cell{stacked, n, config.hidden_size};
     model_ = folder_.write("model", c.npz ? npz_of(parameters_of(rnn_, c.prefix))
                                           : safetensors_of(parameters_of(rnn_, c.prefix)));
     x_ = add("x", "", filled(config.dtype, sequence(config.input_size), 1));
@@ -117,17 +124,21 @@ class Inputs {
       std::ranges::copy(std::initializer_list<int>{3, 6, 0, 1}, lengths.span<std::int32_t>().begin());
       lengths_ = add("lengths", " --lengths ", std::move(lengths));
     }
+    if (c.flags) {
+      mask_ = add("mask", " --mask ", flags(batch ? rondo::Shape{n, t} : rondo::Shape{t, n}, 3, 1));
+      resets_ = add("resets", " --resets ", flags(batch ? rondo::Shape{n, t} : rondo::Shape{t, n}, 5, 0));
+    }
     if (c.states) h0_ = add("h0", " --h0 ", filled(config.dtype, state, 3));
-    if (c.states && lstm()) c0_ = add("c0", " --c0 ", filled(config.dtype, state, 4));
+    if (c.states && lstm()) c0_ = add("c0", " --c0 ", filled(config.dtype, cell, 4));
     forward_options_ = options_;
     if (c.states) dh_n_ = add("dh_n", " --dh-n ", filled(config.dtype, state, 5));
-    if (c.states && lstm()) dc_n_ = add("dc_n", " --dc-n ", filled(config.dtype, state, 6));
+    if (c.states && lstm()) dc_n_ = add("dc_n", " --dc-n ", filled(config.dtype, cell, 6));
   }
 
   void check_run() {
     const std::string out = folder_.at("out.npz");
     expect_ok("run " + model_ + " " + folder_.at("x") + forward_options_ + " -o " + out);
-    const rondo::ForwardResult expected = rnn_.forward(x_, {.h0 = h0_, .c0 = c0_, .lengths = lengths_});
+    const rondo::ForwardResult expected = rnn_.forward(x_, forward());
     const std::map<std::string, Array> got = results(out);
     EXPECT_EQ(got.size(), lstm() ? 3U : 2U);
     expect_same(got, "y", expected.y);
@@ -139,8 +150,9 @@ class Inputs {
     expect_ok("grad " + model_ + " " + folder_.at("x") + " " + folder_.at("dy") + options_ + " -o " + out);
     rondo::Tape tape;
     rnn_.zero_gradients();
-    const rondo::ForwardResult y =
-        rnn_.forward(x_, {.h0 = h0_, .c0 = c0_, .lengths = lengths_, .tape = &tape});
+    rondo::ForwardOptions options = forward();
+    options.tape = &tape;
+    const rondo::ForwardResult y = rnn_.forward(x_, options);
     const rondo::BackwardResult expected = rnn_.backward(tape, {.dy = dy_, .dh_n = dh_n_, .dc_n = dc_n_});
     const std::map<std::string, Array> got = results(out);
     expect_same(got, "dx", expected.dx);
@@ -154,6 +166,16 @@ class Inputs {
 
  private:
   bool lstm() const { return c_.config.cell == Cell::kLstm; }
+  rondo::ForwardOptions forward() const {
+    return {.h0 = h0_, .c0 = c0_, .lengths = lengths_, .mask = mask_, .resets = resets_};
+  }
+  // Every so many-th one is 1 - usual, the others are usual.
+  static Tensor flags(rondo::Shape shape, std::size_t every, std::uint8_t usual) {
+    Tensor tensor(DType::kU8, shape);
+    const std::span<std::uint8_t> all = tensor.span<std::uint8_t>();
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = i % every == 1 ? !usual : usual;
+    return tensor;
+  }
   Tensor add(const std::string& name, const std::string& option, Tensor tensor) {
     const std::string path = folder_.write(name, npy_of(tensor));
     if (!option.empty()) options_ += option + path;
@@ -163,7 +185,7 @@ class Inputs {
   const Case& c_;
   Folder folder_;
   rondo::Rnn rnn_;
-  Tensor x_, dy_, h0_, c0_, lengths_, dh_n_, dc_n_;
+  Tensor x_, dy_, h0_, c0_, lengths_, mask_, resets_, dh_n_, dc_n_;
   std::string model_, options_, forward_options_;
 };
 
@@ -224,6 +246,9 @@ TEST_F(Refusals, AFileOfWrongTypeOrShapeIsNamed) {
   expect_option("--lengths", lengths, "row 1 has length 5, expected 0 to T=4");
   lengths.span<std::int64_t>()[1] = -1;
   expect_option("--lengths", lengths, "row 1 has length -1");
+  expect_option("--mask", Tensor(DType::kI32, {4, 2}), "has elements of type i32, expected bool or u8");
+  expect_option("--mask", Tensor(DType::kU8, {2, 4}), "has shape [2, 4], expected [T=4, N=2]");
+  expect_option("--resets", Tensor(DType::kU8, {4}), "has shape [4], expected [T=4, N=2]");
   expect("grad " + model + " " + x + " " + file(filled(DType::kF32, {4, 2, 4}, 1)) + " -o " + out,
          f + ": has shape [4, 2, 4], expected [T=4, N=2, D*H=5]");
 }
@@ -345,7 +370,7 @@ TEST_F(Refusals, WhatIsPrinted) {
     EXPECT_NE(help.out.find("\n  rondo " + std::string(each)), std::string::npos)
         << "no example: " << help.out;
   }
-  EXPECT_EQ(call("run --mask f").status, 2);
+  EXPECT_EQ(call("run --masks f").status, 2);
   EXPECT_EQ(call("").status, 2);
   expect_refused(forward("--device gpu"), "device is \"gpu\", expected auto, cpu, cuda");
 }

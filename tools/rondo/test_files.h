@@ -73,8 +73,11 @@ inline std::string npy_of(const std::string& header, const std::string& data, in
 }
 inline std::string npy_of(rondo::ConstTensorView view) {
   using rondo::DType;
-  const std::map<DType, std::string> types = {
-      {DType::kF32, "<f4"}, {DType::kF64, "<f8"}, {DType::kI32, "<i4"}, {DType::kI64, "<i8"}};
+  const std::map<DType, std::string> types = {{DType::kF32, "<f4"},
+                                              {DType::kF64, "<f8"},
+                                              {DType::kI32, "<i4"},
+                                              {DType::kI64, "<i8"},
+                                              {DType::kU8, "|b1"}};
   return npy_of("{'descr': '" + types.at(view.dtype) + "', 'fortran_order': False, 'shape': (" +
                     listed(view.shape) + (view.shape.rank() == 1 ? "," : "") + "), }\n",
                 data_of(view));
