@@ -213,7 +213,9 @@ struct RowCell {
     }
     for (Index j = 0; j < H && lstm; ++j) {
       least = std::min(least, distance_to_kink(Activation::kTanh, config.cell_clip, s.c_sum[j]));
-      least = std::min(least, distance_to_kink(config.output_activation, 0, s.c_read[j]));
+      // Where gates by relu make c exactly 0, it stays that when anything changes a little.
+      const bool moves = s.c_read[j] < Real(0) || s.c_read[j] > Real(0);
+      if (moves) least = std::min(least, distance_to_kink(config.output_activation, 0, s.c_read[j]));
     }
     return least;
   }
