@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/cell_options.h"
 #include "rondo/error.h"
 
 namespace rondo::cuda {
@@ -19,7 +18,29 @@ bool reduces(const RnnConfig& c) {
   return c.direction == Direction::kBidirectional && c.merge != Merge::kConcat && c.merge != Merge::kNone;
 }
 
-// What cuDNN does not have, in a sentence; else "".
+// What of a cell's options cuDNN does not have, or is not asked for here, in a sentence; else "".
+std::string missing_cell_option(const RnnConfig& c) {
+  const bool lstm = c.cell == Cell::kLstm, simple = c.cell == Cell::kSimpleRnn;
+  if (simple && c.activation != Activation::kTanh && c.activation != Activation::kRelu) {
+    return "cuDNN has no RNN with " + to_string(c.activation);
+  }
+  const bool usual =
+      simple || (c.gate_activation == Activation::kSigmoid && c.activation == Activation::kTanh);
+  if (!usual || (lstm && c.output_activation != Activation::kTanh)) {
+    return "cuDNN has LSTM and GRU with sigmoid and tanh alone";
+  }
+  if (c.peephole) return "cuDNN has no peephole connections";
+  if (c.input_forget) return "cuDNN has no forget gate that follows from the input gate";
+  if (c.projection_size > 0) return "projections by cuDNN are not mapped here";
+  if (c.cell_sequence) return "cuDNN hands out the last c alone, not that of every step";
+  if (c.preactivation_clip > 0) return "cuDNN has no clip of pre-activations";
+  if (c.cell_clip > 0) return "the cell clip of cuDNN is not mapped here";
+  if (c.zoneout_h > 0 || c.zoneout_c > 0) return "cuDNN has no zoneout";
+  if (c.layer_norm) return "cuDNN has no layer normalisation within a recurrent network";
+  return "";
+}
+
+// Likewise, of all that a request asks for.
 std::string missing_option(const Request& r) {
   const RnnConfig& c = r.config;
   const bool training = r.phase == Phase::kTraining;
@@ -28,8 +49,9 @@ std::string missing_option(const Request& r) {
   if (c.direction == Direction::kReverse) return "cuDNN has no network that runs in reverse only";
   if (training && c.dropout > 0) return "cuDNN has no dropout with one mask for all steps";
   if (training && c.recurrent_dropout > 0) return "cuDNN has no recurrent dropout";
-  if (has_cell_options(c) || c.layer_norm || c.dropconnect > 0) return "the CUDA backend has no such option yet";
-  return "";
+  if (training && c.dropconnect > 0) return "cuDNN has no DropConnect";
+  if (r.resets) return "cuDNN has no resets within a row";
+  return missing_cell_option(c);
 }
 
 // Saturates instead of overflowing.
@@ -144,8 +166,7 @@ CudnnNetwork cudnn_network(const RnnConfig& c, Joins joins, Algorithm algorithm,
 PathChoice choose_path(const Request& request, const DeviceTraits& device, const AskedPath& asked) {
   const RnnConfig& c = request.config;
   const bool training = request.phase == Phase::kTraining;
-  const bool plain = !has_cell_options(c) && !c.layer_norm && c.dropconnect == 0;
-  const bool has_step = plain && (c.dtype == DType::kF32 || c.dtype == DType::kF64);
+  const bool has_step = c.dtype == DType::kF32 || c.dtype == DType::kF64;
   PathChoice choice;
   std::string refusal = missing_option(request);
   if (refusal.empty()) refusal = too_large(request);

@@ -7,7 +7,13 @@
 #include "core/cell_options.h"
 #include "cuda/runtime.h"
 
-#define RONDO_CELL_CALL RONDO_CELL_FN
+// Not inlined on a device: the values of a function and the bounds that backward holds them against have to
+// be of one piece of code, whatever a kernel around it would have the compiler fuse.
+#if defined(__CUDACC__)
+#define RONDO_CELL_CALL __host__ __device__ __noinline__
+#else
+#define RONDO_CELL_CALL inline
+#endif
 
 namespace rondo::cuda {
 
@@ -47,5 +53,40 @@ struct Ops {
   RONDO_CELL_FN T sigmoid(T x) const { return T(1) / (T(1) + std::exp(-x)); }
   RONDO_CELL_FN T tanh(T x) const { return std::tanh(x); }
 };
+
+// What the cells call f: at compile time, or by a configuration's options.
+template <bool kGeneral, class T>
+RONDO_CELL_FN auto functions([[maybe_unused]] const CellOptions<T>& options) {
+  if constexpr (kGeneral) {
+    return ChosenFunctions<T>{options};
+  } else {
+    return UsualFunctions();
+  }
+}
+
+// A pass's options without the bounds of clipped functions, which the device alone can compute.
+template <class T>
+CellOptions<T> unbounded_options(const RnnConfig& config, bool training) {
+  const auto none = [](const CellFunction<T>&, T x) { return x; };
+  return cell_options<T>(config, training ? Phase::kTraining : Phase::kInference, none);
+}
+
+// And with them, as backward asks for slopes.
+template <class T>
+RONDO_CELL_FN void bound(CellFunction<T>& f, T clip) {
+  const T below = activate(Ops<T>(), f, -clip), above = activate(Ops<T>(), f, clip);
+  f.low = below < above ? below : above;
+  f.high = below < above ? above : below;
+}
+template <bool kGeneral, class T>
+RONDO_CELL_FN CellOptions<T> bounded(CellOptions<T> options) {
+  if constexpr (kGeneral) {
+    if (options.clip > 0) {
+      bound(options.gate, options.clip);
+      bound(options.candidate, options.clip);
+    }
+  }
+  return options;
+}
 
 }  // namespace rondo::cuda

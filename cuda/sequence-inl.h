@@ -102,17 +102,46 @@ struct GatherPrevious {
   }
 };
 
-// Biases take the sums of da's columns: of chunks of rows, then of the chunks, each in a fixed order.
+// to = a times b, or that added; rows of one width.
+template <class T>
+struct MultiplyMatrices {
+  T* to;
+  const T *a, *b;
+  std::int64_t width;
+  bool accumulate;
+  RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t column) const {
+    const std::int64_t at = row * width + column;
+    to[at] = accumulate ? to[at] + a[at] * b[at] : a[at] * b[at];
+  }
+};
+
+// Vectors of parameters take sums of columns: of chunks of rows, then of the chunks, each in a fixed order.
 template <class T>
 struct SumChunks {
   T* to;          // [chunks][width]
-  const T* from;  // [rows][width]
-  std::int64_t width, rows, chunk;
+  const T* from;  // [rows] ld
+  std::int64_t ld, width, rows, chunk;
+  const T* times;  // [rows] ld_times: another factor of what is summed; null: none
+  std::int64_t ld_times;
   RONDO_CELL_FN void operator()(std::int64_t number, std::int64_t column) const {
     const std::int64_t end = number + 1 < (rows + chunk - 1) / chunk ? (number + 1) * chunk : rows;
     T sum = 0;
-    for (std::int64_t row = number * chunk; row < end; ++row) sum += from[row * width + column];
+    for (std::int64_t row = number * chunk; row < end; ++row) {
+      const T factor = times == nullptr ? T(1) : times[row * ld_times + column];
+      sum += from[row * ld + column] * factor;
+    }
     to[number * width + column] = sum;
+  }
+};
+template <class T>
+struct AddChunks {
+  T* to;            // [width]
+  const T* chunks;  // [count][width]
+  std::int64_t count, width;
+  RONDO_CELL_FN void operator()(std::int64_t, std::int64_t column) const {
+    T sum = 0;
+    for (std::int64_t i = 0; i < count; ++i) sum += chunks[i * width + column];
+    to[column] += sum;
   }
 };
 // A row is a bias, ih or hh, a column one of its elements.

@@ -2,9 +2,9 @@
 // configuration. Whatever it asks of a device goes through a Runtime, see cuda/runtime.h.
 //
 // Launches a step, forward and backward alike: one product with R and one pointwise, or two of each under GRU
-// reset_before. Recurrent masks per gate make that a product for each of the G gates, with as many pointwise
-// launches as without. The step that backward meets first has no gradient to multiply yet; the gradient of h0
-// takes one of each after the last.
+// reset_before and with a projection. Recurrent masks per gate make that a product for each of the G gates,
+// with as many pointwise launches as without. The step that backward meets first has no gradient to multiply
+// yet; the gradient of h0 takes one of each after the last.
 #pragma once
 
 #include <cmath>
@@ -12,8 +12,9 @@
 #include <utility>
 
 #include "core/gate_order.h"
-#include "cuda/backward_steps-inl.h"
 #include "cuda/glue-inl.h"
+#include "cuda/layer_norm-inl.h"
+#include "cuda/lstm_general-inl.h"
 #include "cuda/sequence-inl.h"
 #include "cuda/weights-inl.h"
 
@@ -30,7 +31,9 @@ class StepLayers final : public Glue<T, Runtime> {
         phase_(request.phase),
         max_t_(request.max_t),
         order_(gate_order(config_)),
-        h_(config_.hidden_size) {
+        h_(config_.hidden_size),
+        s_(state_size(config_)),
+        general_(has_cell_options(config_) || config_.layer_norm) {
     this->reserve_index(max_t_ + 1);  // for on_device
   }
   std::size_t saved_bytes(std::int64_t flat_rows) const override {
@@ -58,29 +61,59 @@ class StepLayers final : public Glue<T, Runtime> {
   using Glue<T, Runtime>::owner_;
   using Glue<T, Runtime>::runtime_;
 
+  // layer_norm: what one normalisation leaves for backward. In inference moments alone, of the rows at work.
+  struct Normal {
+    T* n;                 // [P][width]
+    Moments<T>* moments;  // [P]
+  };
   // What training leaves for backward, of P flat rows.
   struct Saved {
-    T* gates;  // [P][columns * H]: activations, then gradients of the pre-activations
-    T* c;      // [P][H], LSTM
+    T* gates;        // [P][columns * H]: activations, then gradients of the pre-activations
+    T* c;            // [P][H], LSTM
+    T* unprojected;  // [P][H], what a projection multiplied
+    Normal normal_x, normal_h, normal_c;  // of W x, of R h, and of an LSTM's c
   };
   struct Memory {
-    T *h, *c;               // [n][H]: states, where the caller does not want the last
-    T* sums;                // [n][G * H], or backward [G][n][H]: products with R
+    T* h;                   // [n][S]: states, where the caller does not want the last
+    T* c;                   // [n][H]: likewise; backward: the gradient of what a projection multiplied
+    T* sums;                // [n][G * H], or backward [G][n][S]: products with R; [n][S], with weight_hr
+    T* unprojected;         // [n][H], inference with a projection
     T* rh;                  // [n][H], inference of reset_before
     T* gates;               // [P][G * H], inference only
     std::int64_t* offsets;  // [t + 1], ragged
+    T* c_read;              // [n][H], layer_norm of an LSTM
+    T* norm_parts;          // [P][chunks of G * H][2], layer_norm
+    Moments<T>* moments;    // [P], inference with layer_norm
     // Training only.
-    T *carry, *dc;  // [n][H]: gradients on their way to the step before, where d h_0 is not wanted
-    T* h_masked;    // [groups][n][H]
-    T* x_masked;    // [P][in], what W multiplied; then d loss / d of it
-    T* h_in;        // [P][H], what R multiplied
-    T* chunks;      // [chunks of P][columns * H], of biases' gradients
+    T *carry, *dc;     // [n][S], [n][H]: gradients on their way to the step before, where d h_0 is not wanted
+    T* h_masked;       // [groups][n][S]
+    T* x_masked;       // [P][in], what W multiplied; then d loss / d of it
+    T* h_in;           // [P][S], what R multiplied
+    T* chunks;         // [chunks of P][columns * H], of biases' gradients
+    T* d_projected;    // [P][S], of a projection's results
+    T* connected;      // [G * H][S], dropconnect: R times its mask; then d loss / d of it
+    T* peephole_sums;  // [n][3 * H]
+    T* peephole_chunks;       // [chunks of n][3 * H]
+    T* d_sums;                // [P][G * H], layer_norm: d loss / d R h, then d W x
+    T* d_read;                // [P][H], of an LSTM: d loss / d of what its output function reads
+    GradientMeans<T>* means;  // [P]
   };
   Saved saved(Arena& arena, std::int64_t flat_rows) const {
-    T* gates = arena.take<T>(flat_rows * order_.columns * h_);
-    return {gates, lstm() ? arena.take<T>(flat_rows * h_) : nullptr};
+    Saved s{};
+    s.gates = arena.take<T>(flat_rows * order_.columns * h_);
+    if (lstm()) s.c = arena.take<T>(flat_rows * h_);
+    if (projects()) s.unprojected = arena.take<T>(flat_rows * h_);
+    if (!config_.layer_norm) return s;
+    const auto normal = [&](std::int64_t width) {
+      return Normal{arena.take<T>(flat_rows * width), arena.take<Moments<T>>(flat_rows)};
+    };
+    s.normal_x = normal(order_.gates * h_);
+    s.normal_h = normal(order_.gates * h_);
+    if (lstm()) s.normal_c = normal(h_);
+    return s;
   }
   Memory memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n, bool training) const;
+  void norm_memory(Arena& arena, Memory& m, std::int64_t flat_rows, std::int64_t n, bool training) const;
   // Rows to a chunk: about as many as there are chunks, so that both sums are short.
   static std::int64_t chunk_rows(std::int64_t flat_rows) {
     return std::max<std::int64_t>(32, std::llround(std::sqrt(static_cast<double>(flat_rows))));
@@ -90,6 +123,7 @@ class StepLayers final : public Glue<T, Runtime> {
   }
 
   bool lstm() const { return config_.cell == Cell::kLstm; }
+  bool projects() const { return config_.projection_size > 0; }
   bool reset_before() const { return order_.recurrent_gates != order_.gates; }
   const LayerWeights<T>& weights(const LayerCall& call) const {
     return static_cast<const Weights<T, Runtime>&>(call.weights).layer(call.id.layer, call.id.reverse);
@@ -107,38 +141,104 @@ class StepLayers final : public Glue<T, Runtime> {
     product.tf32 = config_.math_mode == MathMode::kTf32;
     runtime_.gemm(product);
   }
-  // to [n][H] = from, unless it lies there already.
-  void load_state(const LayerCall& call, T* to, const void* from) const {
+  // to [n][width] = from, unless it lies there already.
+  void load_state(const LayerCall& call, T* to, const void* from, std::int64_t width) const {
     if (to == from) return;
-    runtime_.for_each(call.sequence.n, h_, LoadState<T>{.to = to, .from = elements(from), .h = h_});
+    runtime_.for_each(call.sequence.n, width, LoadState<T>{.to = to, .from = elements(from), .h = width});
+  }
+  // R as this pass sees it: in training times the mask of dropconnect.
+  const T* recurrent(const LayerCall& call, const Memory& m) const {
+    const LayerWeights<T>& w = weights(call);
+    const T* mask = elements(call.masks.connect);
+    if (mask == nullptr) return w.recurrent;
+    runtime_.for_each(order_.gates * h_, s_, MultiplyMatrices<T>{m.connected, w.recurrent, mask, s_, false});
+    return m.connected;
   }
 
   void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
   ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, bool training) const;
-  void forward_loop(const LayerForward& call, const Saved& s, ForwardStep<T> step) const;
-  void multiply_state(const LayerForward& call, const ForwardStep<T>& step, std::int64_t rows) const;
+  void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, ForwardStep<T> step) const;
+  void general_forward_step(const LayerForward& call, const Memory& m, ForwardStep<T>& step) const;
+  void multiply_state(const ForwardStep<T>& step, std::int64_t rows) const;
   void run_forward(const LayerForward& call, const ForwardStep<T>& step, std::int64_t rows) const;
+  void run_lstm_forward(const LayerForward& call, const ForwardStep<T>& step, std::int64_t rows) const;
+  template <bool kGeneral>
+  void run_gru_forward(const ForwardStep<T>& step, std::int64_t rows) const;
 
   BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m) const;
-  void backward_loop(const LayerBackward& call, const Saved& s, BackwardStep<T> step) const;
-  void multiply_gradients(const LayerCall& call, const BackwardStep<T>& step, const T* da) const;
+  void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s, BackwardStep<T> step) const;
+  void at_step(const LayerBackward& call, const Memory& m, std::int64_t start, BackwardStep<T>& step) const;
+  void general_backward_step(const LayerBackward& call, const Memory& m, BackwardStep<T>& step) const;
+  void multiply_gradients(const BackwardStep<T>& step, const T* da, std::int64_t ld) const;
   void run_backward(const LayerCall& call, const BackwardStep<T>& step, std::int64_t rows) const;
-  void add_product(T* to, const GateRun& run, const T* da, ConstRows operand, std::int64_t flat_rows,
+  void run_lstm_backward(const LayerCall& call, const BackwardStep<T>& step, std::int64_t rows) const;
+  template <bool kGeneral>
+  void run_gru_backward(const BackwardStep<T>& step, std::int64_t rows) const;
+  // Gradients of W x or of R h, of all flat rows: gate g begins at column[g] * H.
+  struct SumGradients {
+    const T* data;
+    std::int64_t ld;
+    const int* column;
+    std::int64_t rows;
+  };
+  SumGradients recurrent_sums(const LayerCall& call, const Memory& m, const Saved& s) const {
+    static constexpr int kCanonical[] = {0, 1, 2, 3};
+    if (config_.layer_norm) return {m.d_sums, order_.gates * h_, kCanonical, call.sequence.total()};
+    return {s.gates, order_.columns * h_, order_.recurrent_column, call.sequence.total()};
+  }
+  SumGradients input_sums(const LayerCall& call, const Memory& m, const Saved& s) const {
+    if (config_.layer_norm) return {m.d_sums, order_.gates * h_, order_.input_column, call.sequence.total()};
+    return {s.gates, order_.columns * h_, order_.input_column, call.sequence.total()};
+  }
+  // Sums within chunks of rows; how many chunks.
+  std::int64_t sum_chunks(SumChunks<T> of) const {
+    of.chunk = chunk_rows(of.rows);
+    runtime_.for_each(chunks(of.rows), of.width, of);
+    return chunks(of.rows);
+  }
+  // And of the chunks, to a vector of parameters.
+  void add_sums(T* to, const SumChunks<T>& of) const {
+    const std::int64_t count = sum_chunks(of);
+    runtime_.for_each(1, of.width, AddChunks<T>{to, of.to, count, of.width});
+  }
+  void add_product(T* to, const GateRun& run, const SumGradients& sums, ConstRows operand,
                    std::int64_t width) const;
-  void parameter_gradients(const LayerBackward& call, const Memory& m, const DeviceSequence& seq,
-                           const T* da) const;
-  void recurrent_gradient(const LayerBackward& call, const Memory& m, const DeviceSequence& seq, const T* da,
-                          T* dR) const;
-  void bias_gradients(const LayerBackward& call, const Memory& m, const T* da, T* db) const;
+  void input_weight_gradient(const LayerBackward& call, const Memory& m, const DeviceSequence& seq,
+                             const SumGradients& sums) const;
+  void recurrent_gradient(const LayerBackward& call, const Memory& m, const DeviceSequence& seq,
+                          const SumGradients& sums) const;
+  void vector_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const;
+  void projection_gradient(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void input_gradient(const LayerBackward& call, const Memory& m, const DeviceSequence& seq,
-                      const T* da) const;
+                      const SumGradients& sums) const;
+
+  // layer_norm. The rows of a step: they begin at a flat row.
+  struct StepRows {
+    std::int64_t start, count;
+  };
+  static NormRows<T> norm_rows(const Normal& of, std::int64_t width, std::int64_t start, std::int64_t stride);
+  void normalise(const Memory& m, const NormRows<T>& rows, std::int64_t count, std::int64_t width) const;
+  void normalise_backward(const Memory& m, const NormGradient<T>& of, std::int64_t count,
+                          std::int64_t width) const;
+  void normalise_input(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
+  void normalise_sums(const LayerForward& call, const Memory& m, const Saved& s, const ForwardStep<T>& step,
+                      const StepRows& at) const;
+  void read_cell(const LayerForward& call, const Memory& m, const Saved& s, const ForwardStep<T>& step,
+                 const StepRows& at) const;
+  void read_gradient(const LayerBackward& call, const Memory& m, const Saved& s, const BackwardStep<T>& step,
+                     std::int64_t start) const;
+  void normalise_sums_backward(const LayerBackward& call, const Memory& m, const Saved& s,
+                               const BackwardStep<T>& step, std::int64_t start) const;
+  void normalise_input_backward(const LayerBackward& call, const Memory& m, const Saved& s) const;
+  void norm_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const;
 
   std::string why_;
   RnnConfig config_;
   Phase phase_;
   std::int64_t max_t_;
   const GateOrder& order_;
-  std::int64_t h_;
+  std::int64_t h_, s_;
+  bool general_;
 };
 
 template <class T, class Runtime>
@@ -147,21 +247,29 @@ typename StepLayers<T, Runtime>::Memory StepLayers<T, Runtime>::memory(Arena& ar
                                                                        bool training) const {
   Memory m{};
   const std::int64_t state = n * h_;
-  m.h = arena.take<T>(state);
+  m.h = arena.take<T>(n * s_);
   if (lstm()) m.c = arena.take<T>(state);
   m.sums = arena.take<T>(order_.gates * state);
   m.offsets = arena.take<std::int64_t>(max_t_ + 1);
+  if (config_.layer_norm) norm_memory(arena, m, flat_rows, n, training);
   if (!training) {
     if (reset_before()) m.rh = arena.take<T>(state);
+    if (projects()) m.unprojected = arena.take<T>(state);
     m.gates = arena.take<T>(flat_rows * order_.gates * h_);
     return m;
   }
-  m.carry = arena.take<T>(state);
+  m.carry = arena.take<T>(n * s_);
   if (lstm()) m.dc = arena.take<T>(state);
-  m.h_masked = arena.take<T>(order_.gates * state);
+  m.h_masked = arena.take<T>(order_.gates * n * s_);
   m.x_masked = arena.take<T>(flat_rows * in);
-  m.h_in = arena.take<T>(flat_rows * h_);
+  m.h_in = arena.take<T>(flat_rows * s_);
   m.chunks = arena.take<T>(chunks(flat_rows) * order_.columns * h_);
+  if (projects()) m.d_projected = arena.take<T>(flat_rows * s_);
+  if (config_.dropconnect > 0) m.connected = arena.take<T>(order_.gates * h_ * s_);
+  if (config_.peephole) {
+    m.peephole_sums = arena.take<T>(n * 3 * h_);
+    m.peephole_chunks = arena.take<T>(chunks(n) * 3 * h_);
+  }
   return m;
 }
 
@@ -169,3 +277,5 @@ typename StepLayers<T, Runtime>::Memory StepLayers<T, Runtime>::memory(Arena& ar
 
 #include "cuda/step_backward-inl.h"
 #include "cuda/step_forward-inl.h"
+#include "cuda/step_gradients-inl.h"
+#include "cuda/step_norms-inl.h"

@@ -7,37 +7,50 @@
 #include "core/arena.h"
 #include "core/backend.h"
 #include "core/gate_order.h"
+#include "core/layer_parameters.h"
 #include "cuda/runtime.h"
 
 namespace rondo::cuda {
 
 template <class T>
 struct LayerWeights {
-  std::int64_t in;      // columns of W
-  std::int64_t offset;  // of its first parameter in the flat array
-  T* input;             // W, [G * H, in] in the order of input_column
-  T* recurrent;         // R, [G * H, H], canonical
-  T* bias;              // [columns * H]: of each column, bias_ih and bias_hh of the gates that lie there
+  LayerParameters at;  // in the flat array
+  T* input;            // W, [G * H, in] in the order of input_column
+  T* recurrent;        // R, [G * H, S], canonical
+  T* bias;             // [columns * H]: of each column, bias_ih and bias_hh of the gates that lie there
+  T* peephole;         // [3 * H], canonical; null: none
+  T* projection;       // weight_hr, [P, H]; null: none
+  // layer_norm: [G * H] in the order of W and of R, [H].
+  T *norm_input, *norm_recurrent, *norm_c, *norm_c_bias;
 };
+
+// A gate whose parameters are not read has zeros in their place: else one that is not finite would be, by a
+// gradient of 0.
+inline constexpr int kEveryGate = -1, kForgetGate = 1;
 
 template <class T>
 struct PackInput {
   T* to;
   const T* from;  // weight_ih
   GateOrder order;
+  int unread_gate;
   std::int64_t h, in;
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t column) const {
-    to[(order.input_column[row / h] * h + row % h) * in + column] = from[row * in + column];
+    const std::int64_t gate = row / h;
+    const T value = gate == unread_gate ? T(0) : from[row * in + column];
+    to[(order.input_column[gate] * h + row % h) * in + column] = value;
   }
 };
 
+// Gates one after the other, as they are.
 template <class T>
-struct PackRecurrent {
+struct PackGates {
   T* to;
-  const T* from;  // weight_hh
-  std::int64_t h;
+  const T* from;
+  int unread_gate;
+  std::int64_t h, width;
   RONDO_CELL_FN void operator()(std::int64_t row, std::int64_t column) const {
-    to[row * h + column] = from[row * h + column];
+    to[row * width + column] = row / h == unread_gate ? T(0) : from[row * width + column];
   }
 };
 
@@ -47,10 +60,12 @@ struct PackBias {
   T* to;
   const T *ih, *hh;  // [G * H]; null: none
   GateOrder order;
+  int unread_gate;
   std::int64_t h;
   RONDO_CELL_FN void operator()(std::int64_t gate_column, std::int64_t unit) const {
     T sum = 0;
     for (int g = 0; g < order.gates; ++g) {
+      if (g == unread_gate) continue;
       if (ih != nullptr && order.input_column[g] == gate_column) sum += ih[g * h + unit];
       if (hh != nullptr && order.recurrent_column[g] == gate_column) sum += hh[g * h + unit];
     }
@@ -69,7 +84,7 @@ class Weights final : public Packed {
     memory_ = static_cast<std::byte*>(runtime_.allocate(lay_out(nullptr)));
     try {
       lay_out(memory_);
-      for (const LayerWeights<T>& w : layers_) pack_layer(w, static_cast<const T*>(parameters) + w.offset);
+      for (const LayerWeights<T>& w : layers_) pack_layer(w, static_cast<const T*>(parameters));
     } catch (...) {
       runtime_.release(memory_);
       throw;
@@ -88,34 +103,61 @@ class Weights final : public Packed {
   std::size_t lay_out(std::byte* memory) {
     Arena arena(memory);
     const GateOrder& order = gate_order(config);
-    const std::int64_t h = config.hidden_size, biases = static_cast<std::int64_t>(config.bias);
+    const std::int64_t h = config.hidden_size, s = state_size(config);
     layers_.clear();
     std::int64_t offset = 0;
     for (std::int64_t i = 0; i < config.num_layers * directions_; ++i) {
       LayerWeights<T> w{};
-      w.in = layer_input_size(config, i / directions_);
-      w.offset = offset;
-      offset += order.gates * h * (w.in + h + biases);
-      w.input = arena.take<T>(order.gates * h * w.in);
-      w.recurrent = arena.take<T>(order.gates * h * h);
+      w.at = layer_parameters(config, i / directions_, offset);
+      offset = w.at.end;
+      w.input = arena.take<T>(order.gates * h * w.at.in);
+      w.recurrent = arena.take<T>(order.gates * h * s);
       w.bias = arena.take<T>(order.columns * h);
+      if (config.peephole) w.peephole = arena.take<T>(3 * h);
+      if (config.projection_size > 0) w.projection = arena.take<T>(s * h);
+      if (config.layer_norm) {
+        w.norm_input = arena.take<T>(order.gates * h);
+        w.norm_recurrent = arena.take<T>(order.gates * h);
+        w.norm_c = arena.take<T>(h);
+        w.norm_c_bias = arena.take<T>(h);
+      }
       layers_.push_back(w);
     }
     return arena.used();
   }
 
-  // One layer and direction; weight_ih is its first parameter.
-  void pack_layer(const LayerWeights<T>& w, const T* weight_ih) const {
+  void pack_layer(const LayerWeights<T>& w, const T* parameters) const {
+    const GateOrder& order = gate_order(config);
+    const std::int64_t h = config.hidden_size, s = state_size(config), rows = order.gates * h;
+    const T* bias_ih = config.bias == Bias::kNone ? nullptr : parameters + w.at.bias_ih;
+    const T* bias_hh = config.bias != Bias::kDouble ? nullptr : parameters + w.at.bias_hh;
+    // Where all gates are normalised together the others read its sums.
+    const int unread = config.input_forget && !config.layer_norm ? kForgetGate : kEveryGate;
+    runtime_.for_each(rows, w.at.in,
+                      PackInput<T>{w.input, parameters + w.at.weight_ih, order, unread, h, w.at.in});
+    runtime_.for_each(rows, s, PackGates<T>{w.recurrent, parameters + w.at.weight_hh, unread, h, s});
+    runtime_.for_each(order.columns, h, PackBias<T>{w.bias, bias_ih, bias_hh, order, unread, h});
+    if (w.peephole != nullptr) {  // i f o: f is the second here, too
+      runtime_.for_each(3 * h, 1, PackGates<T>{w.peephole, parameters + w.at.weight_ch, unread, h, 1});
+    }
+    if (w.projection != nullptr) {
+      runtime_.for_each(s, h, PackGates<T>{w.projection, parameters + w.at.weight_hr, kEveryGate, h, h});
+    }
+    if (config.layer_norm) pack_norms(w, parameters);
+  }
+
+  void pack_norms(const LayerWeights<T>& w, const T* parameters) const {
     const GateOrder& order = gate_order(config);
     const std::int64_t h = config.hidden_size, rows = order.gates * h;
-    const T* weight_hh = weight_ih + rows * w.in;
-    const T* bias_ih = weight_hh + rows * h;
-    const T* bias_hh = bias_ih + rows;
-    if (config.bias == Bias::kNone) bias_ih = nullptr;
-    if (config.bias != Bias::kDouble) bias_hh = nullptr;
-    runtime_.for_each(rows, w.in, PackInput<T>{w.input, weight_ih, order, h, w.in});
-    runtime_.for_each(rows, h, PackRecurrent<T>{w.recurrent, weight_hh, h});
-    runtime_.for_each(order.columns, h, PackBias<T>{w.bias, bias_ih, bias_hh, order, h});
+    runtime_.for_each(rows, 1,
+                      PackInput<T>{w.norm_input, parameters + w.at.norm_ih, order, kEveryGate, h, 1});
+    const auto copy = [&](T* to, std::int64_t from, std::int64_t count) {
+      runtime_.for_each(count, 1, PackGates<T>{to, parameters + from, kEveryGate, h, 1});
+    };
+    copy(w.norm_recurrent, w.at.norm_hh, rows);
+    if (config.cell != Cell::kLstm) return;
+    copy(w.norm_c, w.at.norm_c, h);
+    copy(w.norm_c_bias, w.at.norm_c_bias, h);
   }
 
   std::shared_ptr<Runtime> owner_;

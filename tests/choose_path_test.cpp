@@ -146,6 +146,71 @@ TEST(ChoosePath, LeavesOptionsThatCudnnLacksToTheStepPath) {
   EXPECT_EQ(candidates(r), "small-h stack, standard stack, step");
 }
 
+TEST(ChoosePath, LeavesOptionsOfCellsToTheStepPath) {
+  const auto expect_step = [](Cell cell, const auto& set, const std::string& why) {
+    for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
+      Request r = request(cell, 10, 20, 4, phase);
+      set(r.config);
+      EXPECT_EQ(candidates(r), "step") << why;
+      EXPECT_EQ(left_out(r), why);
+      EXPECT_EQ(choose_path(r, kH100).candidates.front().reason, why);
+      r.config.dtype = DType::kF16;
+      EXPECT_EQ(candidates(r), "");
+      EXPECT_EQ(left_out(r), "the step path computes in f32 and f64, not in f16, and " + why);
+    }
+  };
+  using enum Activation;
+  const auto lstm = [&](const auto& set, const char* why) { expect_step(Cell::kLstm, set, why); };
+  const std::string usual = "cuDNN has LSTM and GRU with sigmoid and tanh alone";
+  for (const Cell cell : {Cell::kLstm, Cell::kGru}) {
+    expect_step(
+        cell, [](RnnConfig& c) { c.activation = kSoftsign; }, usual);
+    expect_step(
+        cell, [](RnnConfig& c) { c.gate_activation = kHardSigmoid; }, usual);
+  }
+  lstm([](RnnConfig& c) { c.output_activation = kAffine; }, usual.c_str());
+  expect_step(
+      Cell::kSimpleRnn,
+      [](RnnConfig& c) {
+        c.activation = {kLeakyRelu, 0.5};
+      },
+      "cuDNN has no RNN with leaky_relu(0.5)");
+  lstm([](RnnConfig& c) { c.peephole = true; }, "cuDNN has no peephole connections");
+  lstm([](RnnConfig& c) { c.input_forget = true; },
+       "cuDNN has no forget gate that follows from the input gate");
+  lstm([](RnnConfig& c) { c.projection_size = 5; }, "projections by cuDNN are not mapped here");
+  lstm([](RnnConfig& c) { c.cell_sequence = true; },
+       "cuDNN hands out the last c alone, not that of every step");
+  lstm([](RnnConfig& c) { c.cell_clip = 2; }, "the cell clip of cuDNN is not mapped here");
+  lstm([](RnnConfig& c) { c.zoneout_c = 0.1; }, "cuDNN has no zoneout");
+  for (const Cell cell : {Cell::kSimpleRnn, Cell::kLstm, Cell::kGru}) {
+    expect_step(
+        cell, [](RnnConfig& c) { c.preactivation_clip = 2; }, "cuDNN has no clip of pre-activations");
+    expect_step(
+        cell, [](RnnConfig& c) { c.zoneout_h = 0.1; }, "cuDNN has no zoneout");
+    if (cell == Cell::kSimpleRnn) continue;
+    expect_step(
+        cell, [](RnnConfig& c) { c.layer_norm = true; },
+        "cuDNN has no layer normalisation within a recurrent network");
+  }
+  // What a cell has not got does not count.
+  Request r = request(Cell::kSimpleRnn, 10, 20, 4);
+  r.config.gate_activation = r.config.output_activation = kElu;
+  EXPECT_EQ(candidates(r), "small-h stack, standard stack, step");
+}
+
+TEST(ChoosePath, LeavesResetsAndDropConnectToTheStepPath) {
+  Request r = request(Cell::kLstm, 10, 20, 4);
+  r.config.dropconnect = 0.5;
+  EXPECT_EQ(candidates(r), "step");
+  EXPECT_EQ(left_out(r), "cuDNN has no DropConnect");
+  r.phase = Phase::kInference;
+  EXPECT_EQ(candidates(r), "small-h stack, standard stack, step");
+  r.resets = true;
+  EXPECT_EQ(candidates(r), "step");
+  EXPECT_EQ(left_out(r), "cuDNN has no resets within a row");
+}
+
 TEST(ChoosePath, ElementsOfSixteenBitsHaveNoStepPath) {
   for (const DType dtype : {DType::kF16, DType::kBf16}) {
     Request r = request(Cell::kLstm, 64, 1792, 16);

@@ -21,11 +21,9 @@ void check_on_device(Problem p, bool every_path, Measured& measured) {
   SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
                " seed " + std::to_string(p.seed));
   const Truth<T> truth(p, data);
-  Data unmasked = data;
-  unmasked.call.input_masks = unmasked.call.recurrent_masks = unmasked.call.layer_masks = {};
-  Truth<T>(p, unmasked)
+  Truth<T>(p, without_dropout(data))
       .compare_forward("inference", OnDevice<T>(p, data, Phase::kInference).infer(), measured);
-  for (Paths paths : every_path ? all_paths(p.config.cell) : std::vector<Paths>{Paths::kAll}) {
+  for (Paths paths : every_path ? all_paths(p.config) : std::vector<Paths>{Paths::kAll}) {
     const auto upstream = select(data.upstream, paths);
     const Solution<T> s = OnDevice<T>(p, data, Phase::kTraining).train(upstream);
     if (paths == Paths::kAll) truth.compare_forward("training", s.results, measured);

@@ -18,13 +18,16 @@ std::string to_string(Paths paths) {
       return "dh_n alone";
     case Paths::kFinalC:
       return "dc_n alone";
+    case Paths::kCellSequence:
+      return "dc alone";
   }
   return "?";
 }
 
-std::vector<Paths> all_paths(Cell cell) {
+std::vector<Paths> all_paths(const RnnConfig& config) {
   std::vector<Paths> paths = {Paths::kAll, Paths::kOutputs, Paths::kFinalH};
-  if (cell == Cell::kLstm) paths.push_back(Paths::kFinalC);
+  if (config.cell == Cell::kLstm) paths.push_back(Paths::kFinalC);
+  if (config.cell_sequence) paths.push_back(Paths::kCellSequence);
   return paths;
 }
 
@@ -34,6 +37,7 @@ reference::Upstream<double> select(const reference::Upstream<double>& all, Paths
   if (!every && paths != Paths::kOutputs) some.dy = some.dy_reverse = {};
   if (!every && paths != Paths::kFinalH) some.dh_n = {};
   if (!every && paths != Paths::kFinalC) some.dc_n = {};
+  if (!every && paths != Paths::kCellSequence) some.dc = {};
   return some;
 }
 
@@ -49,18 +53,45 @@ std::int64_t groups(const Problem& p) {
   return p.config.gate_masks == GateMasks::kPerGate ? num_gates(p.config.cell) : 1;
 }
 
-// NaN wherever no valid step is. A tensor [N, O] has one row a batch row, invalid at length 0.
-void spoil_padding(const Problem& p, bool per_step, std::vector<double>& v) {
-  if (p.lengths.empty() || v.empty()) return;
-  const std::int64_t steps = per_step ? p.t : 1;
-  const std::int64_t width = static_cast<std::int64_t>(v.size()) / (steps * p.n);
-  for (std::int64_t t = 0; t < steps; ++t) {
-    for (std::int64_t n = 0; n < p.n; ++n) {
-      if (t < p.lengths[n]) continue;
-      const std::int64_t row = per_step && !batch_major(p) ? t * p.n + n : n * steps + t;
-      std::fill_n(v.begin() + row * width, width, std::numeric_limits<double>::quiet_NaN());
+std::int64_t length_of(const Problem& p, std::int64_t n) { return p.lengths.empty() ? p.t : p.lengths[n]; }
+bool valid(const Problem& p, std::int64_t t, std::int64_t n) {
+  return t < length_of(p, n) && (p.mask.empty() || p.mask[t * p.n + n] != 0);
+}
+
+void spoil(std::vector<double>& v, std::int64_t row, std::int64_t width) {
+  if (!v.empty()) std::fill_n(v.begin() + row * width, width, std::numeric_limits<double>::quiet_NaN());
+}
+// NaN wherever nothing may read: beyond lengths, and at skipped steps, but there not in the gradient of a
+// repeated output.
+void spoil_padding(const Problem& p, Data& d) {
+  const bool sequence = p.config.outputs == Outputs::kSequence,
+             repeats = p.config.masked_outputs == MaskedOutputs::kRepeat;
+  const std::int64_t o = output_size(p.config), c = num_directions(p.config) * p.config.hidden_size;
+  for (std::int64_t n = 0; n < p.n; ++n) {
+    bool any = false;
+    for (std::int64_t t = 0; t < p.t; ++t) {
+      any = any || valid(p, t, n);
+      if (valid(p, t, n)) continue;
+      const std::int64_t row = batch_major(p) ? n * p.t + t : t * p.n + n;
+      spoil(d.call.x, row, p.config.input_size);
+      if (repeats && t < length_of(p, n)) continue;
+      if (sequence) spoil(d.upstream.dy, row, o);
+      if (sequence) spoil(d.upstream.dy_reverse, row, o);
+      spoil(d.upstream.dc, row, c);
     }
+    if (sequence || any) continue;
+    spoil(d.upstream.dy, n, o);
+    spoil(d.upstream.dy_reverse, n, o);
   }
+}
+
+std::vector<std::uint8_t> in_layout(const Problem& p, const std::vector<std::uint8_t>& flags) {
+  std::vector<std::uint8_t> out(flags.size());
+  for (std::size_t i = 0; i < flags.size(); ++i) {
+    const auto n_count = static_cast<std::size_t>(p.n), t = i / n_count, n = i % n_count;
+    out[batch_major(p) ? n * static_cast<std::size_t>(p.t) + t : i] = flags[i];
+  }
+  return out;
 }
 
 // In a type of 16 bits some relu always comes within rounding of its kink, whatever the seed. Where nothing
@@ -94,55 +125,94 @@ Shape y_shape(const Problem& p) {
   return p.config.outputs == Outputs::kLast ? Shape{p.n, o} : sequence_shape(p, o);
 }
 Shape state_shape(const Problem& p) {
+  return {p.config.num_layers * num_directions(p.config), p.n, state_size(p.config)};
+}
+Shape cell_state_shape(const Problem& p) {
   return {p.config.num_layers * num_directions(p.config), p.n, p.config.hidden_size};
 }
+Shape cell_sequence_shape(const Problem& p) {
+  return sequence_shape(p, num_directions(p.config) * p.config.hidden_size);
+}
+Shape flags_shape(const Problem& p) { return batch_major(p) ? Shape{p.n, p.t} : Shape{p.t, p.n}; }
 Shape input_mask_shape(const Problem& p, std::int64_t layer) {
   return {groups(p), p.n, layer_input_size(p.config, layer)};
 }
-Shape recurrent_mask_shape(const Problem& p) { return {groups(p), p.n, p.config.hidden_size}; }
+Shape recurrent_mask_shape(const Problem& p) { return {groups(p), p.n, state_size(p.config)}; }
+Shape zoneout_h_mask_shape(const Problem& p) { return sequence_shape(p, state_size(p.config)); }
+Shape zoneout_c_mask_shape(const Problem& p) { return sequence_shape(p, p.config.hidden_size); }
+Shape dropconnect_mask_shape(const Problem& p) {
+  return {num_gates(p.config.cell) * p.config.hidden_size, state_size(p.config)};
+}
 Shape layer_mask_shape(const Problem& p) {
   const std::int64_t width = layer_input_size(p.config, 1);
   return p.config.layer_masks == LayerMasks::kPerSequence ? Shape{p.n, width} : sequence_shape(p, width);
 }
 
+namespace {
+
+void draw_masks(const Problem& p, RandomFill& random, reference::Call<double>& c) {
+  const DType type = p.config.dtype;
+  const auto factors = [&](const Shape& shape) { return random.mask(shape.count(), 0.3, type); };
+  const auto zeros_and_ones = [&](const Shape& shape) {
+    std::vector<double> v = factors(shape);
+    for (double& e : v) e = e > 0 ? 1 : 0;
+    return v;
+  };
+  const std::int64_t directions = num_directions(p.config);
+  for (std::int64_t layer = 0; layer < p.config.num_layers; ++layer) {
+    for (std::int64_t direction = 0; direction < directions; ++direction) {
+      if (p.input_masks) c.input_masks.push_back(factors(input_mask_shape(p, layer)));
+      if (p.recurrent_masks) c.recurrent_masks.push_back(factors(recurrent_mask_shape(p)));
+      const bool zones = p.zoneout_masks;
+      if (zones && p.config.zoneout_h > 0) c.zoneout_h_masks.push_back(zeros_and_ones(zoneout_h_mask_shape(p)));
+      if (zones && p.config.zoneout_c > 0) c.zoneout_c_masks.push_back(zeros_and_ones(zoneout_c_mask_shape(p)));
+      if (p.dropconnect_masks) c.dropconnect_masks.push_back(factors(dropconnect_mask_shape(p)));
+    }
+    if (p.layer_masks && layer + 1 < p.config.num_layers) c.layer_masks.push_back(factors(layer_mask_shape(p)));
+  }
+}
+
+}  // namespace
+
 Data draw(const Problem& p) {
   RandomFill random(p.seed);
   const DType type = p.config.dtype;
   const bool lstm = p.config.cell == Cell::kLstm;
+  const auto values = [&](const Shape& shape) { return random.values(shape.count(), 1, type); };
   Data d;
   reference::Call<double>& c = d.call;
   c.t = p.t;
   c.n = p.n;
   c.lengths = p.lengths;
+  c.mask = in_layout(p, p.mask);
+  c.resets = in_layout(p, p.resets);
   c.parameters = random.values(parameter_count(p.config), parameter_scale(p.config), type);
   c.x = random.values(x_shape(p).count(), p.x_scale, type);
   if (p.few_bits) {
     for (double& e : c.parameters) e = rounded_to(type, std::round(e * 256) / 256);
     for (double& e : c.x) e = rounded_to(type, std::round(e));
   }
-  if (p.initial_state) c.h0 = random.values(state_shape(p).count(), 1, type);
-  if (p.initial_state && lstm) c.c0 = random.values(state_shape(p).count(), 1, type);
-  const std::int64_t directions = num_directions(p.config);
-  for (std::int64_t layer = 0; layer < p.config.num_layers; ++layer) {
-    for (std::int64_t direction = 0; direction < directions; ++direction) {
-      if (p.input_masks) c.input_masks.push_back(random.mask(input_mask_shape(p, layer).count(), 0.3, type));
-      if (p.recurrent_masks) {
-        c.recurrent_masks.push_back(random.mask(recurrent_mask_shape(p).count(), 0.3, type));
-      }
-    }
-    const bool inner = layer + 1 < p.config.num_layers;
-    if (p.layer_masks && inner) c.layer_masks.push_back(random.mask(layer_mask_shape(p).count(), 0.3, type));
-  }
+  if (p.initial_state) c.h0 = values(state_shape(p));
+  if (p.initial_state && lstm) c.c0 = values(cell_state_shape(p));
+  draw_masks(p, random, c);
   if (has_coarse_relu(p.config)) keep_off_the_kink(p.config, c);
   const bool apart = num_directions(p.config) == 2 && p.config.merge == Merge::kNone;
   const Given& g = p.given;
-  if (g.dy) d.upstream.dy = random.values(y_shape(p).count(), 1, type);
-  if (g.dy_reverse && apart) d.upstream.dy_reverse = random.values(y_shape(p).count(), 1, type);
-  if (g.dh_n) d.upstream.dh_n = random.values(state_shape(p).count(), 1, type);
-  if (g.dc_n && lstm) d.upstream.dc_n = random.values(state_shape(p).count(), 1, type);
-  spoil_padding(p, true, c.x);
-  spoil_padding(p, p.config.outputs == Outputs::kSequence, d.upstream.dy);
-  spoil_padding(p, p.config.outputs == Outputs::kSequence, d.upstream.dy_reverse);
+  if (g.dy) d.upstream.dy = values(y_shape(p));
+  if (g.dy_reverse && apart) d.upstream.dy_reverse = values(y_shape(p));
+  if (g.dh_n) d.upstream.dh_n = values(state_shape(p));
+  if (g.dc_n && lstm) d.upstream.dc_n = values(cell_state_shape(p));
+  if (g.dc && p.config.cell_sequence) d.upstream.dc = values(cell_sequence_shape(p));
+  spoil_padding(p, d);
+  return d;
+}
+
+Data without_dropout(const Data& data) {
+  Data d = data;
+  for (auto* masks : {&d.call.input_masks, &d.call.recurrent_masks, &d.call.layer_masks, &d.call.zoneout_h_masks,
+                      &d.call.zoneout_c_masks, &d.call.dropconnect_masks}) {
+    masks->clear();
+  }
   return d;
 }
 
@@ -155,9 +225,7 @@ Truth<T>::Truth(const Problem& problem, const Data& data)
 
 template <class T>
 bool Truth<T>::near_kink() const {
-  const RnnConfig& c = problem_.config;
-  if (c.cell != Cell::kSimpleRnn || c.activation != Activation::kRelu) return false;
-  return !has_coarse_relu(c) && wide_.smallest_preactivation() < 32 * kEpsilon<T>;
+  return !has_coarse_relu(problem_.config) && wide_.distance_to_kink() < 32 * kEpsilon<T>;
 }
 
 namespace {
@@ -188,7 +256,8 @@ void Truth<T>::compare_forward(const std::string& by, const reference::Results<T
   close("y_reverse", given.y_reverse, got.y_reverse, wide.y_reverse, same.y_reverse);
   close("h_n", given.h_n, got.h_n, wide.h_n, same.h_n);
   close("c_n", given.c_n, got.c_n, wide.c_n, same.c_n);
-  if (!problem_.lengths.empty()) expect_zero_padding(by + " y", got.y, wide.y);
+  close("c", given.c, got.c, wide.c, same.c);
+  if (!problem_.lengths.empty() || !problem_.mask.empty()) expect_zero_padding(by + " y", got.y, wide.y);
 }
 
 template <class T>
@@ -205,7 +274,7 @@ void Truth<T>::compare_backward(const std::string& by, const reference::Gradient
   close("dx", given.dx, got.dx, wide.dx, same.dx);
   close("dh0", given.dh0, got.dh0, wide.dh0, same.dh0);
   close("dc0", given.dc0, got.dc0, wide.dc0, same.dc0);
-  if (!problem_.lengths.empty()) expect_zero_padding(by + " dx", got.dx, wide.dx);
+  if (!problem_.lengths.empty() || !problem_.mask.empty()) expect_zero_padding(by + " dx", got.dx, wide.dx);
   if (!given.dparameters && got.dparameters.empty()) return;
   ASSERT_EQ(got.dparameters.size(), wide.dparameters.size());
   for (const ParameterInfo& p : parameter_layout(problem_.config)) {
@@ -232,12 +301,9 @@ void check(Problem& p, bool every_path, ByPlan<T>& inference, ByPlan<T>& trainin
   SCOPED_TRACE(rondo::to_string(p.config) + " T=" + std::to_string(p.t) + " N=" + std::to_string(p.n) +
                " seed " + std::to_string(p.seed));
   const Truth<T> truth(p, data);
-  // Inference applies no masks.
-  Data unmasked = data;
-  unmasked.call.input_masks = unmasked.call.recurrent_masks = unmasked.call.layer_masks = {};
-  Truth<T>(p, unmasked).compare_forward("inference", inference.infer(p, data), measured);
+  Truth<T>(p, without_dropout(data)).compare_forward("inference", inference.infer(p, data), measured);
   if (::testing::Test::HasFatalFailure()) return;
-  for (Paths paths : every_path ? all_paths(p.config.cell) : std::vector<Paths>{Paths::kAll}) {
+  for (Paths paths : every_path ? all_paths(p.config) : std::vector<Paths>{Paths::kAll}) {
     const auto upstream = select(data.upstream, paths);
     const Solution<T> s = training.train(p, data, upstream);
     if (paths == Paths::kAll) truth.compare_forward("training", s.results, measured);

@@ -17,8 +17,8 @@ namespace rondo::testing {
 // Which of a call's arrays are there where they may be absent, and which outputs lie in the input that
 // they may replace, where both are there.
 struct Given {
-  bool y = true, y_reverse = true, h_n = true, c_n = true;
-  bool dy = true, dy_reverse = true, dh_n = true, dc_n = true;
+  bool y = true, y_reverse = true, h_n = true, c_n = true, c = true;
+  bool dy = true, dy_reverse = true, dh_n = true, dc_n = true, dc = true;
   bool dx = true, dh0 = true, dc0 = true, dparameters = true;
   bool h_n_is_h0 = false, c_n_is_c0 = false, dh0_is_dh_n = false, dc0_is_dc_n = false;
 };
@@ -29,8 +29,10 @@ struct Problem {
   std::uint64_t seed = 1;
   std::vector<std::int64_t> lengths;  // empty: all T
   bool lengths_i64 = false;
+  std::vector<std::uint8_t> mask, resets;  // [T, N] whatever the layout; empty: none
   bool initial_state = true;
   bool input_masks = false, recurrent_masks = false, layer_masks = false;
+  bool zoneout_masks = false, dropconnect_masks = false;
   bool one_element_off = false;  // caller's arrays start off any vector's alignment
   double x_scale = 1;
   // Data of few bits: W x is exact, so that large terms that cancel do not magnify rounding.
@@ -41,25 +43,34 @@ struct Problem {
 };
 
 // Which gradients come in from outside.
-enum class Paths { kAll, kOutputs, kFinalH, kFinalC };
+enum class Paths { kAll, kOutputs, kFinalH, kFinalC, kCellSequence };
 std::string to_string(Paths paths);
-// Those that make sense for a cell.
-std::vector<Paths> all_paths(Cell cell);
+// Those that make sense for a network.
+std::vector<Paths> all_paths(const RnnConfig& config);
 
 struct Data {
   reference::Call<double> call;
   reference::Upstream<double> upstream;
 };
-// x and dy hold NaN in the padding of ragged rows: nothing may read it. Every value is one of config.dtype.
+// x, dy and dc hold NaN in the padding of ragged rows and where a mask leaves a step out for good: nothing may
+// read it. Every value is one of config.dtype.
 Data draw(const Problem& problem);
+// The same call in inference, which applies no dropout.
+Data without_dropout(const Data& data);
 reference::Upstream<double> select(const reference::Upstream<double>& all, Paths paths);
 
 Shape x_shape(const Problem& p);
 Shape y_shape(const Problem& p);
 Shape state_shape(const Problem& p);
+Shape cell_state_shape(const Problem& p);
+Shape cell_sequence_shape(const Problem& p);
+Shape flags_shape(const Problem& p);
 Shape input_mask_shape(const Problem& p, std::int64_t layer);
 Shape recurrent_mask_shape(const Problem& p);
 Shape layer_mask_shape(const Problem& p);
+Shape zoneout_h_mask_shape(const Problem& p);
+Shape zoneout_c_mask_shape(const Problem& p);
+Shape dropconnect_mask_shape(const Problem& p);
 
 template <class T>
 struct Solution {
@@ -67,8 +78,8 @@ struct Solution {
   reference::Gradients<T> gradients;
 };
 
-// The reference in the wider type and in T, forward run once, backward for any upstream. A relu that
-// comes within rounding of its kink has no gradient to compare: near_kink() says so.
+// The reference in the wider type and in T, forward run once, backward for any upstream. An activation or a clip
+// that comes within rounding of its kink has no gradient to compare: near_kink() says so.
 template <class T>
 class Truth {
  public:
@@ -87,7 +98,7 @@ class Truth {
   reference::Network<Own> same_;
 };
 
-// The next seed whose data stay clear of a relu's kink. For types of 16 bits draw() itself sees to that.
+// The next seed whose data stay clear of kinks. For a SimpleRNN's relu in 16 bits draw() itself sees to that.
 template <class T>
 Data draw_clear_of_kinks(Problem& problem);
 

@@ -62,6 +62,22 @@ inline const std::map<std::string, Option>& options() {
        }},
       {"dropout between layers, per step", between_layers(LayerMasks::kPerStep)},
       {"dropout between layers, per sequence", between_layers(LayerMasks::kPerSequence)},
+      {"other activations (ONNX's list)",
+       [](RnnConfig& c) {
+         c.gate_activation = Activation::kHardSigmoid;
+         c.activation = Activation::kSoftsign;
+       }},
+      {"peepholes", [](RnnConfig& c) { c.peephole = true; }},
+      {"input_forget", [](RnnConfig& c) { c.input_forget = true; }},
+      {"projection of h", [](RnnConfig& c) { c.projection_size = 2; }},
+      {"clipped pre-activations", [](RnnConfig& c) { c.preactivation_clip = 1; }},
+      {"clipped cell state", [](RnnConfig& c) { c.cell_clip = 1; }},
+      {"every c_t as an output", [](RnnConfig& c) { c.cell_sequence = true; }},
+      {"zoneout of h and c", [](RnnConfig& c) { c.zoneout_h = c.zoneout_c = 0.1; }},
+      {"DropConnect on R", [](RnnConfig& c) { c.dropconnect = 0.5; }},
+      {"layer normalisation", [](RnnConfig& c) { c.layer_norm = true; }},
+      {"masked outputs repeated", [](RnnConfig& c) { c.masked_outputs = MaskedOutputs::kRepeat; }},
+      {"checkpoints", [](RnnConfig& c) { c.checkpoint_every = 2; }},
       {"f64", [](RnnConfig& c) { c.dtype = DType::kF64; }},
       {"f16", [](RnnConfig& c) { c.dtype = DType::kF16; }},
       {"bf16", [](RnnConfig& c) { c.dtype = DType::kBf16; }},

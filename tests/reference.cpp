@@ -15,19 +15,21 @@ Network<Real>::Network(const RnnConfig& config, const Call<Real>& call)
       in[t * call_.n + n].assign(x, x + config_.input_size);
     }
   }
-  results_.h_n.assign(config_.num_layers * directions() * call_.n * config_.hidden_size, 0);
-  if (config_.cell == Cell::kLstm) results_.c_n = results_.h_n;
+  const Index states = config_.num_layers * directions() * call_.n;
+  results_.h_n.assign(states * state_size(), 0);
+  if (config_.cell == Cell::kLstm) results_.c_n.assign(states * config_.hidden_size, 0);
   for (Index layer = 0; layer < config_.num_layers; ++layer) {
     run_layer(layer, in);
     if (layer + 1 < config_.num_layers) in = next_input(layer);
   }
   store_outputs();
+  if (config_.cell_sequence) store_cell_sequence();
 }
 
 template <class Real>
 Index Network<Real>::width(Index layer) const {
-  const bool both = directions() == 2 && concatenates(layer + 1 == config_.num_layers);
-  return both ? 2 * config_.hidden_size : config_.hidden_size;
+  const bool both = directions() == 2 && merge(layer + 1 == config_.num_layers) == Merge::kConcat;
+  return both ? 2 * state_size() : state_size();
 }
 
 template <class Real>
@@ -63,16 +65,24 @@ const ParameterInfo* Network<Real>::find(const std::string& parameter) const {
   return nullptr;
 }
 
+// Of parameters or their gradients.
+template <class Real>
+template <class Pointer>
+CellArrays<Pointer> Network<Real>::arrays(const Run& run, Pointer parameters) const {
+  const auto at = [&](const char* what) -> Pointer {
+    const ParameterInfo* p = find(name(what, run));
+    return p ? parameters + p->offset : nullptr;
+  };
+  return {at("weight_ih"), at("weight_hh"), at("bias_ih"), at("bias_hh"),     at("weight_ch"),
+          at("norm_ih"),   at("norm_hh"),   at("norm_c"),  at("norm_c_bias"), at("weight_hr")};
+}
+
 template <class Real>
 RowCell<Real> Network<Real>::cell(const Run& run, Index n) const {
   RowCell<Real> c;
   c.config = config_;
   c.in = input_width(run.layer);
-  const auto at = [&](const char* what) -> const Real* {
-    const ParameterInfo* p = find(name(what, run));
-    return p ? call_.parameters.data() + p->offset : nullptr;
-  };
-  c.weights = {at("weight_ih"), at("weight_hh"), at("bias_ih"), at("bias_hh")};
+  c.weights = arrays(run, call_.parameters.data());
   const Index ld = run.layer * directions() + run.direction;
   const auto masks = [&](const Vec<Vec<Real>>& all, Index columns) {
     Vec<const Real*> of_gate(c.gates(), nullptr);
@@ -83,86 +93,100 @@ RowCell<Real> Network<Real>::cell(const Run& run, Index n) const {
     return of_gate;
   };
   c.x_mask = masks(call_.input_masks, c.in);
-  c.h_mask = masks(call_.recurrent_masks, config_.hidden_size);
+  c.h_mask = masks(call_.recurrent_masks, state_size());
+  if (!call_.dropconnect_masks.empty()) c.r_mask = call_.dropconnect_masks[ld].data();
   return c;
 }
 
 template <class Real>
-Index Network<Real>::state_offset(const Run& run, Index n) const {
-  return ((run.layer * directions() + run.direction) * call_.n + n) * config_.hidden_size;
+Vec<Real> Network<Real>::update(const Run& run, Index row, const Vec<Vec<Real>>& masks, double rate) const {
+  const Index width = &masks == &call_.zoneout_h_masks ? state_size() : config_.hidden_size;
+  if (masks.empty()) return rate > 0 ? Vec<Real>(width, Real(1 - rate)) : Vec<Real>{};
+  const auto from = masks[run.layer * directions() + run.direction].begin() + row * width;
+  return Vec<Real>(from, from + width);
+}
+
+template <class Real>
+Index Network<Real>::state_row(const Run& run, Index n) const {
+  return (run.layer * directions() + run.direction) * call_.n + n;
+}
+
+template <class Real>
+Vec<Real> Network<Real>::state_or_zeros(const Vec<Real>& states, const Run& run, Index n, Index width) const {
+  if (states.empty()) return Vec<Real>(width, 0);
+  const auto from = states.begin() + state_row(run, n) * width;
+  return Vec<Real>(from, from + width);
 }
 
 template <class Real>
 void Network<Real>::run_layer(Index layer, const Rows& in) {
-  const Index H = config_.hidden_size;
   runs_.emplace_back();
   for (Index direction = 0; direction < directions(); ++direction) {
-    Run run{layer, direction, direction == 1 || config_.direction == Direction::kReverse, {}};
+    Run run{layer, direction, direction == 1 || config_.direction == Direction::kReverse, {}, {}, {}};
     run.steps.resize(call_.n);
-    for (Index n = 0; n < call_.n; ++n) {
-      const Index at = state_offset(run, n);
-      const auto initial = [&](const Vec<Real>& s) {
-        return s.empty() ? Vec<Real>(H, 0) : Vec<Real>(s.begin() + at, s.begin() + at + H);
-      };
-      Vec<Real> h = initial(call_.h0), c = initial(call_.c0);
-      const RowCell<Real> row = cell(run, n);
-      for (Index s = 0; s < length(n); ++s) {
-        const Index t = run.reverse ? length(n) - 1 - s : s;
-        Step<Real> step;
-        step.x = in[t * call_.n + n];
-        step.h_prev = h;
-        step.c_prev = c;
-        row.forward(step);
-        h = step.h;
-        c = step.c;
-        run.steps[n].push_back(std::move(step));
-      }
-      std::copy(h.begin(), h.end(), results_.h_n.begin() + at);
-      if (!results_.c_n.empty()) std::copy(c.begin(), c.end(), results_.c_n.begin() + at);
-    }
+    run.shown.assign(call_.n, Vec<Index>(call_.t, -1));
+    run.cut_after.assign(call_.n, false);
+    for (Index n = 0; n < call_.n; ++n) run_row(run, n, in);
     runs_.back().push_back(std::move(run));
   }
 }
 
 template <class Real>
+void Network<Real>::run_row(Run& run, Index n, const Rows& in) {
+  const bool lstm = config_.cell == Cell::kLstm, repeats = config_.masked_outputs == MaskedOutputs::kRepeat;
+  const Index S = state_size(), H = lstm ? config_.hidden_size : 0;
+  Vec<Real> h = state_or_zeros(call_.h0, run, n, S), c = state_or_zeros(call_.c0, run, n, H);
+  const RowCell<Real> row = cell(run, n);
+  bool cut = false;
+  Index last = -1;
+  for (Index s = 0; s < length(n); ++s) {
+    const Index t = run.reverse ? length(n) - 1 - s : s;
+    if (resets(run.reverse ? t + 1 : t, n)) {
+      h.assign(S, 0);
+      c.assign(H, 0);
+      cut = true;
+      last = -1;
+    }
+    if (skips(t, n)) {
+      if (repeats) run.shown[n][t] = last;
+      continue;
+    }
+    Step<Real> step;
+    step.t = t;
+    step.cut = cut;
+    step.x = in[t * call_.n + n];
+    step.h_prev = h;
+    step.c_prev = c;
+    step.update_h = update(run, place(t, n), call_.zoneout_h_masks, config_.zoneout_h);
+    if (lstm) step.update_c = update(run, place(t, n), call_.zoneout_c_masks, config_.zoneout_c);
+    row.forward(step);
+    h = step.h;
+    c = step.c;
+    cut = false;
+    last = run.shown[n][t] = static_cast<Index>(run.steps[n].size());
+    run.steps[n].push_back(std::move(step));
+  }
+  run.cut_after[n] = cut;
+  std::copy(h.begin(), h.end(), results_.h_n.begin() + state_row(run, n) * S);
+  std::copy(c.begin(), c.end(), results_.c_n.begin() + state_row(run, n) * H);
+}
+
+template <class Real>
+const Step<Real>* Network<Real>::shown(const Run& run, Index t, Index n) const {
+  const Index number = run.shown[n][t];
+  return number < 0 ? nullptr : &run.steps[n][number];
+}
+
+template <class Real>
 Vec<Real> Network<Real>::output_at(Index layer, Index direction, Index t, Index n) const {
-  if (t >= length(n)) return Vec<Real>(config_.hidden_size, 0);
-  const Run& run = runs_[layer][direction];
-  return run.steps[n][steps_done(t, n, run.reverse)].h;
+  const Step<Real>* step = shown(runs_[layer][direction], t, n);
+  return step ? step->h : Vec<Real>(state_size(), 0);
 }
 
 template <class Real>
 Vec<Real> Network<Real>::last_output(Index direction, Index n) const {
   const Vec<Step<Real>>& steps = runs_.back()[direction].steps[n];
-  return steps.empty() ? Vec<Real>(config_.hidden_size, 0) : steps.back().h;
-}
-
-template <class Real>
-Vec<Real> Network<Real>::merged(const Vec<Real>& a, const Vec<Real>& b, bool top) const {
-  Vec<Real> out = a;
-  if (concatenates(top)) out.insert(out.end(), b.begin(), b.end());
-  for (std::size_t j = 0; j < a.size(); ++j) {
-    if (config_.merge == Merge::kSum) out[j] = a[j] + b[j];
-    if (config_.merge == Merge::kMul) out[j] = a[j] * b[j];
-    if (config_.merge == Merge::kAve) out[j] = (a[j] + b[j]) / 2;
-  }
-  return out;
-}
-
-template <class Real>
-void Network<Real>::unmerge(const Vec<Real>& d, const Vec<Real>& a, const Vec<Real>& b, bool top,
-                            Vec<Real>& da, Vec<Real>& db) const {
-  const std::size_t H = a.size();
-  da.assign(d.begin(), d.begin() + H);
-  db = da;
-  for (std::size_t j = 0; j < H; ++j) {
-    if (concatenates(top)) db[j] = d[H + j];
-    if (config_.merge == Merge::kMul) {
-      da[j] = d[j] * b[j];
-      db[j] = d[j] * a[j];
-    }
-    if (config_.merge == Merge::kAve) da[j] = db[j] = d[j] / 2;
-  }
+  return steps.empty() ? Vec<Real>(state_size(), 0) : steps.back().h;
 }
 
 template <class Real>
@@ -171,7 +195,7 @@ typename Network<Real>::Rows Network<Real>::next_input(Index layer) const {
   for (Index t = 0; t < call_.t; ++t) {
     for (Index n = 0; n < call_.n; ++n) {
       Vec<Real> row = output_at(layer, 0, t, n);
-      if (directions() == 2) row = merged(row, output_at(layer, 1, t, n), false);
+      if (directions() == 2) row = merged(merge(false), row, output_at(layer, 1, t, n));
       const Real* mask = layer_mask(layer, t, n);
       for (std::size_t j = 0; mask && t < length(n) && j < row.size(); ++j) row[j] *= mask[j];
       out[t * call_.n + n] = row;
@@ -194,31 +218,47 @@ void Network<Real>::store_outputs() {
       Vec<Real> other;
       if (directions() == 2) other = last ? last_output(1, n) : output_at(top, 1, t, n);
       if (apart) std::copy(other.begin(), other.end(), results_.y_reverse.begin() + at);
-      if (directions() == 2 && !apart) y = merged(y, other, true);
+      if (directions() == 2 && !apart) y = merged(merge(true), y, other);
       std::copy(y.begin(), y.end(), results_.y.begin() + at);
     }
   }
 }
 
-// The gradient of a direction's h at each step of the top layer, as far as it comes through y.
+template <class Real>
+void Network<Real>::store_cell_sequence() {
+  const Index H = config_.hidden_size;
+  results_.c.assign(call_.t * call_.n * directions() * H, 0);
+  for (const Run& run : runs_.back()) {
+    for (Index t = 0; t < call_.t; ++t) {
+      for (Index n = 0; n < call_.n; ++n) {
+        const Step<Real>* step = shown(run, t, n);
+        if (step == nullptr) continue;
+        const Index at = (place(t, n) * directions() + run.direction) * H;
+        std::copy(step->c.begin(), step->c.end(), results_.c.begin() + at);
+      }
+    }
+  }
+}
+
+// The gradient of a direction's h that is shown at each step of the top layer, as far as it comes through y.
 template <class Real>
 typename Network<Real>::Rows Network<Real>::top_gradients(const Upstream<Real>& up, Index direction) const {
-  const Index top = config_.num_layers - 1, H = config_.hidden_size, W = width(top);
+  const Index top = config_.num_layers - 1, W = width(top);
   const bool last = config_.outputs == Outputs::kLast,
              apart = directions() == 2 && config_.merge == Merge::kNone;
-  Rows out(call_.t * call_.n, Vec<Real>(H, 0));
+  Rows out(call_.t * call_.n, Vec<Real>(state_size(), 0));
   const Vec<Real>& dy = apart && direction == 1 ? up.dy_reverse : up.dy;
   if (dy.empty()) return out;
   for (Index n = 0; n < call_.n; ++n) {
     for (Index t = 0; t < length(n); ++t) {
-      const bool reverse = runs_[top][direction].reverse;
-      if (last && steps_done(t, n, reverse) != length(n) - 1) continue;
+      const Vec<Step<Real>>& steps = runs_[top][direction].steps[n];
+      if (last && (steps.empty() || steps.back().t != t)) continue;
       const Real* from = dy.data() + (last ? n : place(t, n)) * W;
       Vec<Real> d(from, from + W), da = d, db = d;
       if (directions() == 2 && !apart) {
         const Vec<Real> a = last ? last_output(0, n) : output_at(top, 0, t, n);
         const Vec<Real> b = last ? last_output(1, n) : output_at(top, 1, t, n);
-        unmerge(d, a, b, true, da, db);
+        unmerge(merge(true), d, {a, b}, da, db);
       }
       out[t * call_.n + n] = direction == 0 ? da : db;
     }
@@ -230,14 +270,16 @@ typename Network<Real>::Rows Network<Real>::top_gradients(const Upstream<Real>& 
 template <class Real>
 typename Network<Real>::Rows Network<Real>::inner_gradients(Index layer, const Rows& dnext,
                                                             Index direction) const {
-  Rows out(call_.t * call_.n, Vec<Real>(config_.hidden_size, 0));
+  Rows out(call_.t * call_.n, Vec<Real>(state_size(), 0));
   for (Index n = 0; n < call_.n; ++n) {
     for (Index t = 0; t < length(n); ++t) {
       Vec<Real> d = dnext[t * call_.n + n];
       const Real* mask = layer_mask(layer, t, n);
       for (std::size_t j = 0; mask && j < d.size(); ++j) d[j] *= mask[j];
       Vec<Real> da = d, db = d;
-      if (directions() == 2) unmerge(d, output_at(layer, 0, t, n), output_at(layer, 1, t, n), false, da, db);
+      if (directions() == 2) {
+        unmerge(merge(false), d, {output_at(layer, 0, t, n), output_at(layer, 1, t, n)}, da, db);
+      }
       out[t * call_.n + n] = direction == 0 ? da : db;
     }
   }
@@ -245,33 +287,36 @@ typename Network<Real>::Rows Network<Real>::inner_gradients(Index layer, const R
 }
 
 template <class Real>
-CellGradients<Real> Network<Real>::gradients_of(const Run& run, Vec<Real>& dparameters) const {
-  const auto at = [&](const char* what) -> Real* {
-    const ParameterInfo* p = find(name(what, run));
-    return p ? dparameters.data() + p->offset : nullptr;
-  };
-  return {at("weight_ih"), at("weight_hh"), at("bias_ih"), at("bias_hh")};
-}
-
-template <class Real>
 void Network<Real>::backward_run(const Run& run, const Rows& dh_out, const Upstream<Real>& up, Rows& dx,
                                  Gradients<Real>& g) const {
-  const Index H = config_.hidden_size;
-  const CellGradients<Real> d = gradients_of(run, g.dparameters);
+  const Index S = state_size(), H = config_.cell == Cell::kLstm ? config_.hidden_size : 0;
+  const CellGradients<Real> d = arrays(run, g.dparameters.data());
+  const bool has_dc = run.layer + 1 == config_.num_layers && !up.dc.empty();
   for (Index n = 0; n < call_.n; ++n) {
-    const Index at = state_offset(run, n);
-    const auto from = [&](const Vec<Real>& s) {
-      return s.empty() ? Vec<Real>(H, 0) : Vec<Real>(s.begin() + at, s.begin() + at + H);
-    };
-    Vec<Real> dh = from(up.dh_n), dc = from(up.dc_n);
-    const RowCell<Real> row = cell(run, n);
-    for (Index s = length(n); s-- > 0;) {
-      const Index t = run.reverse ? length(n) - 1 - s : s;
-      for (Index j = 0; j < H; ++j) dh[j] += dh_out[t * call_.n + n][j];
-      row.backward(run.steps[n][s], dh, dc, dx[t * call_.n + n].data(), d);
+    const Index count = static_cast<Index>(run.steps[n].size());
+    Rows dh_of(count, Vec<Real>(S, 0)), dc_of(count, Vec<Real>(H, 0));
+    for (Index t = 0; t < length(n); ++t) {
+      const Index s = run.shown[n][t], from = (place(t, n) * directions() + run.direction) * H;
+      if (s < 0) continue;
+      for (Index j = 0; j < S; ++j) dh_of[s][j] += dh_out[t * call_.n + n][j];
+      for (Index j = 0; j < H && has_dc; ++j) dc_of[s][j] += up.dc[from + j];
     }
-    std::copy(dh.begin(), dh.end(), g.dh0.begin() + at);
-    if (!g.dc0.empty()) std::copy(dc.begin(), dc.end(), g.dc0.begin() + at);
+    Vec<Real> dh = state_or_zeros(up.dh_n, run, n, S), dc = state_or_zeros(up.dc_n, run, n, H);
+    const auto cut = [&] {
+      dh.assign(S, 0);
+      dc.assign(H, 0);
+    };
+    if (run.cut_after[n]) cut();
+    const RowCell<Real> row = cell(run, n);
+    for (Index s = count; s-- > 0;) {
+      const Step<Real>& step = run.steps[n][s];
+      for (Index j = 0; j < S; ++j) dh[j] += dh_of[s][j];
+      for (Index j = 0; j < H; ++j) dc[j] += dc_of[s][j];
+      row.backward(step, dh, dc, dx[step.t * call_.n + n].data(), d);
+      if (step.cut) cut();
+    }
+    std::copy(dh.begin(), dh.end(), g.dh0.begin() + state_row(run, n) * S);
+    std::copy(dc.begin(), dc.end(), g.dc0.begin() + state_row(run, n) * H);
   }
 }
 
@@ -302,20 +347,17 @@ Gradients<Real> Network<Real>::backward(const Upstream<Real>& up) const {
 }
 
 template <class Real>
-Real Network<Real>::smallest_preactivation() const {
-  using std::abs;
-  auto smallest = static_cast<Real>(std::numeric_limits<double>::infinity());
+Real Network<Real>::distance_to_kink() const {
+  auto least = static_cast<Real>(std::numeric_limits<double>::infinity());
   for (const Vec<Run>& layer : runs_) {
     for (const Run& run : layer) {
-      for (const Vec<Step<Real>>& row : run.steps) {
-        for (const Step<Real>& s : row) {
-          for (std::size_t j = 0; j < s.u.size(); ++j)
-            smallest = std::min(smallest, abs(s.u[j] + s.v[j]));
-        }
+      for (Index n = 0; n < call_.n; ++n) {
+        const RowCell<Real> row = cell(run, n);
+        for (const Step<Real>& s : run.steps[n]) least = std::min(least, row.distance_to_kink(s));
       }
     }
   }
-  return smallest;
+  return least;
 }
 
 template class Network<float>;

@@ -30,6 +30,9 @@ class Rounded {
   friend Rounded exp(Rounded a) { return Rounded(std::exp(a.value_)); }
   friend Rounded tanh(Rounded a) { return Rounded(std::tanh(a.value_)); }
   friend Rounded abs(Rounded a) { return Rounded(std::abs(a.value_)); }
+  friend Rounded sqrt(Rounded a) { return Rounded(std::sqrt(a.value_)); }
+  friend Rounded expm1(Rounded a) { return Rounded(std::expm1(a.value_)); }
+  friend Rounded log1p(Rounded a) { return Rounded(std::log1p(a.value_)); }
 
  private:
   float value_ = 0;  // one that Half holds

@@ -1,38 +1,12 @@
 // The CUDA backend's step path without a GPU: its code on a runtime of the host, against the reference.
-#include "cuda/step_layers-inl.h"
-
 #include <gtest/gtest.h>
 
 #include "device_check.h"
-#include "host_runtime.h"
 #include "random_problems.h"
+#include "step_gpu.h"
 
 namespace rondo::testing {
 namespace {
-
-struct StepGpu {
-  FakeMemory memory;
-  HostDevice device;
-};
-
-// The one of this process, registered at the first use.
-StepGpu& step_gpu() {
-  static StepGpu* const gpu = [] {
-    auto* made = new StepGpu;
-    backends();
-    register_backend(std::make_unique<FakeGpu>(
-        made->memory, [made](const Request& request) -> std::unique_ptr<LayerBackend> {
-          // One a plan, so that what a plan has not reserved is not there.
-          auto runtime = std::make_shared<HostRuntime>(made->memory, made->device);
-          if (request.config.dtype == DType::kF32) {
-            return std::make_unique<cuda::StepLayers<float, HostRuntime>>(request, std::move(runtime));
-          }
-          return std::make_unique<cuda::StepLayers<double, HostRuntime>>(request, std::move(runtime));
-        }));
-    return made;
-  }();
-  return *gpu;
-}
 
 class StepLayersOf : public EachNetwork {
  protected:

@@ -41,9 +41,12 @@ struct LongestSums {
 inline LongestSums longest_sums(const RnnConfig& config, std::int64_t t, std::int64_t n) {
   LongestSums k;
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-    k.forward = std::max(k.forward, layer_input_size(config, layer) + config.hidden_size);
+    k.forward = std::max(k.forward, layer_input_size(config, layer) + state_size(config));
   }
-  const std::int64_t through_gates = num_directions(config) * num_gates(config.cell) * config.hidden_size;
+  const std::int64_t gates = num_gates(config.cell) * config.hidden_size;
+  if (config.projection_size > 0) k.forward = std::max(k.forward, config.hidden_size);
+  if (config.layer_norm) k.forward = std::max(k.forward, gates);
+  const std::int64_t through_gates = num_directions(config) * gates;
   k.backward = std::max({k.forward, through_gates, t * n});
   return k;
 }

@@ -1,0 +1,308 @@
+// The options of cells on the CUDA backend's step path, on a runtime of the host: against the CPU, and its
+// gradients against differences of its own forward passes.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "network_fixture.h"
+#include "step_gpu.h"
+
+namespace rondo::testing {
+namespace {
+
+enum class Cells { kAll, kNormalised, kLstm };
+struct Option {
+  const char* name;
+  std::function<void(RnnConfig&)> set;
+  Cells cells = Cells::kAll;
+  bool applies_to(const CellChoice& cell) const {
+    const bool after = cell.cell == Cell::kGru && cell.gru_reset == GruReset::kAfter;
+    return cells == Cells::kAll || cell.cell == Cell::kLstm || (cells == Cells::kNormalised && after);
+  }
+};
+
+const std::vector<Option>& options() {
+  const auto functions = [](ActivationFunction gate, ActivationFunction candidate,
+                            ActivationFunction output) {
+    return [=](RnnConfig& c) {
+      c.gate_activation = gate;
+      c.activation = candidate;
+      c.output_activation = output;
+    };
+  };
+  using enum Activation;
+  static const std::vector<Option> all = {
+      {"hard_softsign_elu", functions({kHardSigmoid, 0.3, 0.4}, kSoftsign, {kElu, 0.7})},
+      {"affine_leaky_scaled", functions({kAffine, 0.4, 0.2}, {kLeakyRelu, 0.2}, {kScaledTanh, -1.5, 0.6})},
+      {"softplus_thresholded", functions(kSigmoid, kSoftplus, {kThresholdedRelu, 0.3})},
+      {"preactivation_clip", [](RnnConfig& c) { c.preactivation_clip = 0.3; }},
+      {"zoneout_h", [](RnnConfig& c) { c.zoneout_h = 0.4; }},
+      {"dropconnect", [](RnnConfig& c) { c.dropconnect = 0.4; }},
+      {"dropconnect_masks",
+       [](RnnConfig& c) {
+         c.dropconnect = c.recurrent_dropout = c.dropout = 0.4;
+         c.gate_masks = GateMasks::kPerGate;
+       }},
+      {"layer_norm", [](RnnConfig& c) { c.layer_norm = true; }, Cells::kNormalised},
+      {"layer_norm_masks",
+       [](RnnConfig& c) {
+         c.layer_norm = true;
+         c.layer_norm_epsilon = 0.01;
+         c.hidden_size = 23;  // more than one chunk of a row
+         c.dropconnect = c.recurrent_dropout = c.dropout = c.zoneout_h = 0.4;
+         c.gate_masks = GateMasks::kPerGate;
+         c.gate_activation = {kHardSigmoid, 0.2, 0.5};
+       },
+       Cells::kNormalised},
+      {"layer_norm_cell",
+       [](RnnConfig& c) {
+         c.layer_norm = c.peephole = c.cell_sequence = true;
+         c.zoneout_c = c.zoneout_h = 0.3;
+         c.cell_clip = 0.6;
+         c.preactivation_clip = 1.5;
+         c.output_activation = kSoftsign;
+       },
+       Cells::kLstm},
+      {"layer_norm_input_forget", [](RnnConfig& c) { c.layer_norm = c.input_forget = true; }, Cells::kLstm},
+      {"peephole", [](RnnConfig& c) { c.peephole = true; }, Cells::kLstm},
+      {"input_forget", [](RnnConfig& c) { c.input_forget = c.peephole = true; }, Cells::kLstm},
+      {"projection", [](RnnConfig& c) { c.projection_size = 3; }, Cells::kLstm},
+      {"projection_masks",
+       [](RnnConfig& c) {
+         c.projection_size = 3;
+         c.recurrent_dropout = c.zoneout_h = c.dropconnect = 0.4;
+         c.gate_masks = GateMasks::kPerGate;
+       },
+       Cells::kLstm},
+      {"cell_clip", [](RnnConfig& c) { c.cell_clip = 0.2; }, Cells::kLstm},
+      {"cell_sequence", [](RnnConfig& c) { c.cell_sequence = true; }, Cells::kLstm},
+      {"zoneout_c", [](RnnConfig& c) { c.zoneout_c = 0.4, c.cell_sequence = true; }, Cells::kLstm},
+      {"everything",
+       [](RnnConfig& c) {
+         c.peephole = c.cell_sequence = true;
+         c.projection_size = 4;
+         c.cell_clip = 0.5;
+         c.preactivation_clip = 0.8;
+         c.zoneout_c = c.zoneout_h = c.dropconnect = c.dropout = c.recurrent_dropout = c.layer_dropout = 0.3;
+         c.output_activation = {kScaledTanh, 1.2, 0.9};
+       },
+       Cells::kLstm},
+  };
+  return all;
+}
+
+struct Shaped {
+  const char* name;
+  Direction direction;
+  Layout layout;
+  std::vector<std::int32_t> lengths;  // of three rows; empty: all steps
+};
+const std::vector<Shaped>& shapes() {
+  static const std::vector<Shaped> all = {
+      {"uniform", Direction::kForward, Layout::kTimeMajor, {}},
+      {"both_ragged", Direction::kBidirectional, Layout::kTimeMajor, {3, 0, 5}},
+      {"reverse_batch_major", Direction::kReverse, Layout::kBatchMajor, {}},
+      {"batch_major_ragged", Direction::kForward, Layout::kBatchMajor, {2, 5, 4}},
+  };
+  return all;
+}
+
+constexpr std::int64_t kT = 5, kN = 3;
+
+// One network and call.
+struct Network {
+  RnnConfig config;
+  std::vector<std::int32_t> lengths;
+  Tensor x, h0, c0, dy, dh_n, dc_n, dc;
+
+  Network(const RnnConfig& of, const std::vector<std::int32_t>& rows) : config(of), lengths(rows) {
+    const bool lstm = config.cell == Cell::kLstm;
+    const std::int64_t states = config.num_layers * num_directions(config), h = config.hidden_size;
+    const auto array = [&](const Shape& shape, std::uint64_t seed) {
+      return random_tensor(config.dtype, shape, seed);
+    };
+    x = array(sequence(config.input_size), 10);
+    h0 = array({states, kN, state_size(config)}, 11);
+    dy = array(sequence(output_size(config)), 12);
+    dh_n = array(h0.shape(), 13);
+    if (lstm) c0 = array({states, kN, h}, 14);
+    if (lstm) dc_n = array(c0.shape(), 15);
+    if (config.cell_sequence) dc = array(sequence(num_directions(config) * h), 16);
+  }
+  Shape sequence(std::int64_t width) const {
+    return config.layout == Layout::kBatchMajor ? Shape{kN, kT, width} : Shape{kT, kN, width};
+  }
+  ForwardResult forward(Rnn& rnn, Tape* tape) const {
+    ForwardOptions o;
+    o.h0 = h0;
+    if (config.cell == Cell::kLstm) o.c0 = c0;
+    if (!lengths.empty()) o.lengths = {lengths.data(), {kN}};
+    o.dropout = {.seed = 3, .offset = 8};
+    o.tape = tape;
+    return rnn.forward(x, o);
+  }
+  BackwardResult backward(Rnn& rnn, Tape& tape) const {
+    BackwardOptions o{.dy = dy, .dh_n = dh_n};
+    if (config.cell == Cell::kLstm) o.dc_n = dc_n;
+    if (config.cell_sequence) o.dc = dc;
+    return rnn.backward(tape, o);
+  }
+};
+
+RnnConfig configured(const NetworkKind& kind, const Option& option, const Shaped& shape) {
+  RnnConfig config = kind.config(4, 6, 2);
+  config.direction = shape.direction;
+  config.layout = shape.layout;
+  option.set(config);
+  return config;
+}
+
+// Larger than drawn parameters, so that clips are met and functions leave their linear parts.
+void widen(Rnn& rnn) {
+  std::vector<double> values = values_of(rnn.parameters());
+  for (double& v : values) v *= 1.5;
+  store(rnn.parameters(), values);
+}
+
+class StepOptions : public EachNetwork {
+ protected:
+  // body(config, lengths) for each option that the cell has and each of the shapes.
+  template <class Body>
+  void each(std::span<const Shaped> of, const Body& body) const {
+    step_gpu();
+    for (const Option& option : options()) {
+      if (!option.applies_to(GetParam().cell)) continue;
+      for (const Shaped& shape : of) {
+        SCOPED_TRACE(std::string(option.name) + " " + shape.name);
+        body(configured(GetParam(), option, shape), shape.lengths);
+        if (HasFailure()) return;
+      }
+    }
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Each, StepOptions, ::testing::ValuesIn(network_kinds()), kind_name);
+
+// All that an inference and a training pass give, by name.
+using Solved = std::vector<std::pair<std::string, std::vector<double>>>;
+Solved solve(const RnnConfig& config, const std::vector<std::int32_t>& lengths, Device device) {
+  const Network network(config, lengths);
+  Rnn rnn(config, device);
+  widen(rnn);
+  Solved solved;
+  const auto keep = [&](const std::string& name, ConstTensorView array) {
+    if (array.shape.rank() > 0) solved.emplace_back(name, values_of(array));
+  };
+  Tape tape;
+  for (Tape* phase : {static_cast<Tape*>(nullptr), &tape}) {
+    const ForwardResult r = network.forward(rnn, phase);
+    const std::string when = phase == nullptr ? " in inference" : " in training";
+    keep("y" + when, r.y), keep("h_n" + when, r.h_n), keep("c_n" + when, r.c_n), keep("c" + when, r.c);
+    if (phase == nullptr) continue;
+    const BackwardResult back = network.backward(rnn, tape);
+    keep("dx", back.dx), keep("dh0", back.dh0), keep("dc0", back.dc0);
+  }
+  for (const ParameterInfo& p : parameter_layout(config)) keep("d " + p.name, rnn.gradient(p.name));
+  return solved;
+}
+
+// Each may be off by what tolerance.h allows: how far the problem itself magnifies rounding is what the CPU's
+// f32 and f64 differ by.
+TEST_P(StepOptions, AreThoseOfTheCpu) {
+  each(shapes(), [](RnnConfig config, const std::vector<std::int32_t>& lengths) {
+    const Solved there = solve(config, lengths, kFakeGpu), cpu = solve(config, lengths, Device{});
+    const double eps = epsilon(config.dtype), eps_f32 = epsilon(DType::kF32);
+    config.dtype = DType::kF32;
+    const Solved narrow = solve(config, lengths, Device{});
+    config.dtype = DType::kF64;
+    const Solved wide = solve(config, lengths, Device{});
+    const auto longest = static_cast<double>(longest_sums(config, kT, kN).backward);
+    ASSERT_EQ(there.size(), cpu.size());
+    for (std::size_t i = 0; i < cpu.size(); ++i) {
+      const auto& [name, expected] = cpu[i];
+      const double own = largest_difference(narrow[i].second, wide[i].second) * eps / eps_f32;
+      const double rounding = 16 * std::ceil(std::log2(longest)) * eps * largest_magnitude(expected);
+      EXPECT_LE(largest_difference(there[i].second, expected), std::max(rounding, 4 * own)) << name;
+    }
+  });
+}
+
+std::vector<NetworkKind> kinds_of_f64() {
+  std::vector<NetworkKind> all = network_kinds();
+  std::erase_if(all, [](const NetworkKind& kind) { return kind.dtype != DType::kF64; });
+  return all;
+}
+
+double dot(ConstTensorView a, ConstTensorView b) {
+  if (a.absent() || b.absent()) return 0;
+  const std::vector<double> p = values_of(a), q = values_of(b);
+  double sum = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) sum += p[i] * q[i];
+  return sum;
+}
+
+// Along one random direction of each array: (f(+s) - f(-s)) / 2s, whose error goes with s^2, and which a
+// second step tells; what rounding adds goes with 1 / s.
+void check_differences(const RnnConfig& config, const std::vector<std::int32_t>& lengths) {
+  Network network(config, lengths);
+  Rnn rnn(config, kFakeGpu);
+  widen(rnn);
+  double scale = 0;
+  Tape unused;
+  const auto loss = [&] {
+    const ForwardResult r = network.forward(rnn, &unused);
+    const double parts[] = {dot(r.y, network.dy), dot(r.h_n, network.dh_n), dot(r.c_n, network.dc_n),
+                            dot(r.c, network.dc)};
+    double sum = 0;
+    for (double part : parts) sum += part, scale = std::max(scale, std::abs(part));
+    return sum;
+  };
+  // Twice, since those of parameters accumulate.
+  BackwardResult back;
+  for (int pass = 0; pass < 2; ++pass) {
+    Tape tape;
+    const ForwardResult kept = network.forward(rnn, &tape);
+    back = network.backward(rnn, tape);
+  }
+  const auto check = [&](const char* name, const std::function<TensorView()>& array, ConstTensorView gradient,
+                         double passes) {
+    const Tensor values = copy_of(array());
+    const Tensor direction = random_tensor(config.dtype, values.shape(), 77);
+    const auto slope = [&](double s) {
+      double ends[2];
+      for (int side = 0; side < 2; ++side) {
+        std::vector<double> moved = values_of(values);
+        const std::vector<double> d = values_of(direction);
+        for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += (side == 0 ? s : -s) * d[i];
+        store(array(), moved);
+        ends[side] = loss();
+      }
+      return (ends[0] - ends[1]) / (2 * s);
+    };
+    constexpr double kStep = 1e-5;
+    const double once = slope(kStep), twice = slope(2 * kStep);
+    store(array(), values_of(values));
+    const double allowed = 4 * std::abs(once - twice) + 256 * epsilon(DType::kF64) * scale / kStep;
+    EXPECT_NEAR(dot(gradient, direction) / passes, once, allowed) << name;
+  };
+  check(
+      "x", [&] { return network.x.view(); }, back.dx, 1);
+  check(
+      "h0", [&] { return network.h0.view(); }, back.dh0, 1);
+  if (config.cell == Cell::kLstm)
+    check(
+        "c0", [&] { return network.c0.view(); }, back.dc0, 1);
+  for (const ParameterInfo& p : parameter_layout(config)) {
+    check(
+        p.name.c_str(), [&] { return rnn.parameter(p.name); }, copy_of(rnn.gradient(p.name)), 2);
+  }
+}
+
+class StepOptionsF64 : public StepOptions {};
+INSTANTIATE_TEST_SUITE_P(Each, StepOptionsF64, ::testing::ValuesIn(kinds_of_f64()), kind_name);
+
+TEST_P(StepOptionsF64, GradientsAreThoseOfDifferences) {
+  each(std::span(shapes()).subspan(1, 2), check_differences);
+}
+
+}  // namespace
+}  // namespace rondo::testing
