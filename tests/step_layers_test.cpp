@@ -129,7 +129,8 @@ TEST(StepLayers, ASendThatPlanningDidNotReserveIsAFault) {
   const Request request{.config = {.input_size = 3, .hidden_size = 4}, .max_t = 5, .max_n = 2};
   StackPlan plan(request, std::make_unique<cuda::StepLayers<float, HostRuntime>>(
                               request, std::shared_ptr<HostRuntime>(&runtime, [](HostRuntime*) {})));
-  std::byte from[10 * sizeof(std::int64_t) + 1] = {};  // 5 steps of 2 rows are the most that a pass sends
+  // The most that a pass sends: of each of 2 rows 5 steps, its first and its last of ours, and whose ours is.
+  std::byte from[2 * 8 * sizeof(std::int64_t) + 1] = {};
   void* to = runtime.allocate(sizeof from);
   runtime.send(to, from, sizeof from - 1);
   EXPECT_THROW(runtime.send(to, from, sizeof from), std::logic_error);
