@@ -155,6 +155,8 @@ inline void append_cell_options(std::vector<OptionCase>& all) {
       {"layer_norm_one", "of a single unit", kNormalised, [](Problem& p) {
          p.config.layer_norm = true;
          p.config.hidden_size = 1;
+         // By which R h depends on more of h than its sign: all its gates are multiples of one number.
+         p.config.layer_norm_epsilon = 1;
        }},
       {"layer_norm_tail", "one above whole vectors, another epsilon", kNormalised, [](Problem& p) {
          p.config.layer_norm = true;
@@ -353,7 +355,7 @@ inline void append_masks(std::vector<OptionCase>& all) {
 inline void append_resets_and_checkpoints(std::vector<OptionCase>& all) {
   const std::vector<OptionCase> more = {
       {"reset_start", "the initial state replaced by zeros", kAllCells, [](Problem& p) { resets(p, at_start); }},
-      {"reset_start_reverse", "no state crosses before step 0 there", kAllCells, [](Problem& p) {
+      {"reset_start_reverse", "the final state is what crosses before step 0", kAllCells, [](Problem& p) {
          resets(p, at_start);
          p.config.direction = Direction::kReverse;
        }},

@@ -139,14 +139,15 @@ void Network<Real>::run_row(Run& run, Index n, const Rows& in) {
   const RowCell<Real> row = cell(run, n);
   bool cut = false;
   Index last = -1;
+  const auto zero = [&] {
+    h.assign(S, 0);
+    c.assign(H, 0);
+    cut = true;
+    last = -1;
+  };
   for (Index s = 0; s < length(n); ++s) {
     const Index t = run.reverse ? length(n) - 1 - s : s;
-    if (resets(run.reverse ? t + 1 : t, n)) {
-      h.assign(S, 0);
-      c.assign(H, 0);
-      cut = true;
-      last = -1;
-    }
+    if (resets(run.reverse ? t + 1 : t, n)) zero();
     if (skips(t, n)) {
       if (repeats) run.shown[n][t] = last;
       continue;
@@ -166,6 +167,7 @@ void Network<Real>::run_row(Run& run, Index n, const Rows& in) {
     last = run.shown[n][t] = static_cast<Index>(run.steps[n].size());
     run.steps[n].push_back(std::move(step));
   }
+  if (run.reverse && resets(0, n)) zero();  // the final state crosses there
   run.cut_after[n] = cut;
   std::copy(h.begin(), h.end(), results_.h_n.begin() + state_row(run, n) * S);
   std::copy(c.begin(), c.end(), results_.c_n.begin() + state_row(run, n) * H);
