@@ -127,10 +127,11 @@ TEST(StepLayers, ASendThatPlanningDidNotReserveIsAFault) {
   FakeMemory& memory = step_gpu().memory;
   HostRuntime runtime(memory, step_gpu().device);
   const Request request{.config = {.input_size = 3, .hidden_size = 4}, .max_t = 5, .max_n = 2};
-  StackPlan plan(request, std::make_unique<cuda::StepLayers<float, HostRuntime>>(
-                              request, std::shared_ptr<HostRuntime>(&runtime, [](HostRuntime*) {})));
-  // The most that a pass sends: of each of 2 rows 5 steps, its first and its last of ours, and whose ours is.
-  std::byte from[2 * 8 * sizeof(std::int64_t) + 1] = {};
+  cuda::StepLayers<float, HostRuntime> layers(request,
+                                              std::shared_ptr<HostRuntime>(&runtime, [](HostRuntime*) {}));
+  constexpr std::int64_t kWords = 10;  // more than the layers themselves send
+  layers.reserve_index(kWords);
+  std::byte from[kWords * sizeof(std::int64_t) + 1] = {};
   void* to = runtime.allocate(sizeof from);
   runtime.send(to, from, sizeof from - 1);
   EXPECT_THROW(runtime.send(to, from, sizeof from), std::logic_error);
@@ -181,6 +182,18 @@ TEST_P(StepLayersOf, AStepTakesAProductAndALaunch) {
   expect_each(before ? Counts{2, 2} : Counts{1, 1});
   config.gate_masks = GateMasks::kPerGate;
   expect_each({num_gates(config.cell), before ? 2 : 1});
+
+  config = GetParam().config(5, 6);
+  config.dropconnect = config.zoneout_h = 0.5;
+  config.preactivation_clip = 1;
+  expect_each(before ? Counts{2, 2} : Counts{1, 1});
+  if (config.cell == Cell::kSimpleRnn || before) return;
+  config.layer_norm = true;
+  expect_each({1, GetParam().lstm() ? 8 : 4});
+  if (!GetParam().lstm()) return;
+  config.layer_norm = false;
+  config.projection_size = 3;
+  expect_each({2, 2});
 }
 
 }  // namespace

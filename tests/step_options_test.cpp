@@ -2,6 +2,7 @@
 // gradients against differences of its own forward passes.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
 
 #include "network_fixture.h"
@@ -164,7 +165,7 @@ void widen(Rnn& rnn) {
   store(rnn.parameters(), values);
 }
 
-class StepOptions : public EachNetwork {
+class StepOptionsOf : public EachNetwork {
  protected:
   // body(config, lengths) for each option that the cell has and each of the shapes.
   template <class Body>
@@ -180,7 +181,7 @@ class StepOptions : public EachNetwork {
     }
   }
 };
-INSTANTIATE_TEST_SUITE_P(Each, StepOptions, ::testing::ValuesIn(network_kinds()), kind_name);
+INSTANTIATE_TEST_SUITE_P(Each, StepOptionsOf, ::testing::ValuesIn(network_kinds()), kind_name);
 
 // All that an inference and a training pass give, by name.
 using Solved = std::vector<std::pair<std::string, std::vector<double>>>;
@@ -207,7 +208,7 @@ Solved solve(const RnnConfig& config, const std::vector<std::int32_t>& lengths, 
 
 // Each may be off by what tolerance.h allows: how far the problem itself magnifies rounding is what the CPU's
 // f32 and f64 differ by.
-TEST_P(StepOptions, AreThoseOfTheCpu) {
+TEST_P(StepOptionsOf, AreThoseOfTheCpu) {
   each(shapes(), [](RnnConfig config, const std::vector<std::int32_t>& lengths) {
     const Solved there = solve(config, lengths, kFakeGpu), cpu = solve(config, lengths, Device{});
     const double eps = epsilon(config.dtype), eps_f32 = epsilon(DType::kF32);
@@ -297,11 +298,38 @@ void check_differences(const RnnConfig& config, const std::vector<std::int32_t>&
   }
 }
 
-class StepOptionsF64 : public StepOptions {};
+class StepOptionsF64 : public StepOptionsOf {};
 INSTANTIATE_TEST_SUITE_P(Each, StepOptionsF64, ::testing::ValuesIn(kinds_of_f64()), kind_name);
 
 TEST_P(StepOptionsF64, GradientsAreThoseOfDifferences) {
   each(std::span(shapes()).subspan(1, 2), check_differences);
+}
+
+// Whatever the parameters of the forget gate hold.
+TEST(StepOptions, InputForgetLeavesTheForgetGateUnread) {
+  step_gpu();
+  RnnConfig config{.cell = Cell::kLstm, .input_size = 4, .hidden_size = 6};
+  config.peephole = config.input_forget = true;
+  const Network network(config, {});
+  const std::int64_t h = config.hidden_size;
+  const auto run = [&](bool spoil) {
+    Rnn rnn(config, kFakeGpu);
+    for (const ParameterInfo& p : parameter_layout(config)) {
+      const std::int64_t width = p.shape.count() / p.shape[0];
+      const auto values = rnn.parameter(p.name).span<float>();
+      for (std::int64_t i = h * width; spoil && i < 2 * h * width; ++i) {
+        values[static_cast<std::size_t>(i)] = std::numeric_limits<float>::quiet_NaN();
+      }
+    }
+    Tape tape;
+    const ForwardResult r = network.forward(rnn, &tape);
+    const BackwardResult back = network.backward(rnn, tape);
+    return std::array{copy_of(r.y), copy_of(back.dx), copy_of(back.dh0), copy_of(back.dc0),
+                      copy_of(rnn.gradients())};
+  };
+  const auto usual = run(false), spoilt = run(true);
+  for (std::size_t i = 0; i < usual.size(); ++i) EXPECT_TRUE(same_bits(usual[i], spoilt[i])) << i;
+  EXPECT_GT(largest_magnitude(values_of(usual[0])), 0);
 }
 
 }  // namespace
