@@ -48,7 +48,7 @@ inline void draw_options(RandomFill& r, RnnConfig& c) {
   }
   const bool has_norms = (lstm && c.projection_size == 0) || (gru && c.gru_reset == GruReset::kAfter);
   // The norm of the multiples of one number keeps nothing but its sign: gradients would be rounding alone.
-  const bool normable = has_norms && c.hidden_size > 1;
+  const bool normable = has_norms && c.hidden_size > 1 && c.input_size > 1;
   c.layer_norm = normable && once_in(4);
   if (r.coin()) c.layer_norm_epsilon = 1e-3;
   c.masked_outputs = static_cast<MaskedOutputs>(r.integer(0, 1));
