@@ -73,6 +73,7 @@ TEST_P(CudaParity, GradientsAccumulate) { check_gradients_accumulate(GetParam(),
 TEST_P(CudaParityOf16Bits, StepsMakeTheSequence) { check_steps(GetParam(), kGpu); }
 
 TEST_P(CudaParity, EveryCaseMatchesTheReference) { check_every_case(GetParam(), kGpu); }
+TEST_P(CudaParity, EveryOptionMatchesTheReference) { check_every_option(GetParam(), kGpu); }
 TEST_P(CudaParity, DrawnMasksAreThoseOfTheCpu) { check_drawn_masks(GetParam(), kGpu); }
 TEST_P(CudaParity, RunsGiveEqualBits) { check_equal_bits(GetParam(), kGpu); }
 TEST_P(CudaParity, RunsAtPersistentSizesGiveEqualBits) {

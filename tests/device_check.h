@@ -11,6 +11,7 @@
 #include "device_solve.h"
 #include "element_types.h"
 #include "network_fixture.h"
+#include "option_cases.h"
 
 namespace rondo::testing {
 
@@ -70,6 +71,20 @@ inline void check_every_case(const NetworkKind& kind, Device device) {
     if (::testing::Test::HasFailure()) return;
   }
   EXPECT_GT(checked, 0);
+  measured.print(::testing::PrintToString(kind));
+}
+
+inline void check_every_option(const NetworkKind& kind, Device device) {
+  Measured measured;
+  int checked = 0;
+  for (const OptionCase& c : option_cases()) {
+    if (!selected(c.name) || !c.has(kind.cell)) continue;
+    SCOPED_TRACE(c.name + " (" + c.reason + "); " + repeat(c.name));
+    ++checked;
+    check_on_device(problem_of(c, kind.cell, kind.dtype), device, true, measured);
+    if (::testing::Test::HasFailure()) return;
+  }
+  if (checked == 0) GTEST_SKIP() << "RONDO_TEST_CASE names no case of " << kind.cell.name;
   measured.print(::testing::PrintToString(kind));
 }
 

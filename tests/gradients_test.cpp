@@ -18,8 +18,8 @@ using reference::Network;
 using reference::Upstream;
 using testing::RandomFill;
 
-// Central differences: truncation kStep^2 times the third derivative, about 1e-12; rounding 1e-19 / kStep, about
-// 1e-13.
+// Central differences: truncation kStep^2 times the third derivative, about 1e-12; rounding 1e-19 / kStep,
+// about 1e-13.
 constexpr Real kStep = 1e-6L;
 constexpr Real kTolerance = 1e-8L;
 constexpr std::int64_t kT = 3, kN = 3;
@@ -179,7 +179,8 @@ Upstream<Real> readable(Upstream<Real> up) {
 // All options together, in training and, with zoneout's expectation, in inference.
 void check_random(testing::Problem p, bool training) {
   for (;; p.seed += 1000003) {
-    SCOPED_TRACE(to_string(p.config) + (training ? " training" : " inference") + ", seed " + std::to_string(p.seed));
+    SCOPED_TRACE(to_string(p.config) + (training ? " training" : " inference") + ", seed " +
+                 std::to_string(p.seed));
     const testing::Data drawn = draw(p), data = training ? drawn : without_dropout(drawn);
     Call<Real> call = reference::convert<Real>(data.call);
     const Network<Real> network(p.config, call);

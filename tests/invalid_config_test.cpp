@@ -62,7 +62,8 @@ TEST(InvalidConfig, ActivationFunctions) {
   for (const auto& [member, name] : {std::pair{&RnnConfig::activation, "activation"},
                                      std::pair{&RnnConfig::gate_activation, "gate_activation"},
                                      std::pair{&RnnConfig::output_activation, "output_activation"}}) {
-    const auto with = [&, function = member, of = std::string(name)](const F& f, const std::string& expected) {
+    const auto with = [&, function = member, of = std::string(name)](const F& f,
+                                                                     const std::string& expected) {
       RnnConfig config = valid_config();
       config.*function = f;
       expect_config_rejected(config, {"RnnConfig: " + of + " is ", expected});
@@ -75,7 +76,8 @@ TEST(InvalidConfig, ActivationFunctions) {
     with(F(Activation::kAffine, std::numeric_limits<double>::quiet_NaN()), "finite numbers");
     with(F(Activation::kHardSigmoid, 0.2, std::numeric_limits<double>::infinity()), "finite numbers");
     RnnConfig config = valid_config();
-    for (const F& good : {F(Activation::kElu, 0), F(Activation::kAffine, -2, -1), F(Activation::kScaledTanh, -1, 0)}) {
+    for (const F& good :
+         {F(Activation::kElu, 0), F(Activation::kAffine, -2, -1), F(Activation::kScaledTanh, -1, 0)}) {
       config.*member = good;
       EXPECT_GT(parameter_count(config), 0);
     }
@@ -85,13 +87,15 @@ TEST(InvalidConfig, ActivationFunctions) {
 TEST(InvalidConfig, Bounds) {
   for (const auto& [member, name] : {std::pair{&RnnConfig::preactivation_clip, "preactivation_clip"},
                                      std::pair{&RnnConfig::cell_clip, "cell_clip"}}) {
-    for (const double bad : {-0.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    for (const double bad :
+         {-0.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
       RnnConfig config = valid_config();
       config.*member = bad;
       expect_config_rejected(config, {name, "finite bound above 0"});
     }
   }
-  for (const double bad : {0.0, -1e-5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+  for (const double bad :
+       {0.0, -1e-5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     RnnConfig config = valid_config();
     config.layer_norm_epsilon = bad;
     expect_config_rejected(config, {"layer_norm_epsilon", "finite number above 0"});

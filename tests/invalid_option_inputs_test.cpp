@@ -1,5 +1,5 @@
-// Wrong arguments of options: masks, resets, every c, supplied masks, rows of a step. Each refused by name, with
-// all outputs untouched.
+// Wrong arguments of options: masks, resets, every c, supplied masks, rows of a step. Each refused by name,
+// with all outputs untouched.
 #include <gtest/gtest.h>
 
 #include "rejected.h"
@@ -134,7 +134,8 @@ TEST(InvalidForward, SuppliedMasksOfZoneoutAndDropConnect) {
   config.projection_size = 3;
   const Tensor h = filled(DType::kF32, {kT, kN, 3}), c = filled(DType::kF32, {kT, kN, kH}),
                r = filled(DType::kF32, {4 * kH, 3}), square = filled(DType::kF32, {4 * kH, kH});
-  const auto with = [&](std::vector<ConstTensorView> masks, auto member, std::initializer_list<std::string> parts) {
+  const auto with = [&](std::vector<ConstTensorView> masks, auto member,
+                        std::initializer_list<std::string> parts) {
     ValidCall call(config);
     call.forward.tape = &call.tape;
     call.forward.dropout.*member = masks;
@@ -142,21 +143,24 @@ TEST(InvalidForward, SuppliedMasksOfZoneoutAndDropConnect) {
   };
   with({c}, &DropoutArgs::zoneout_h_masks, {"zoneout_h_masks has shape [5, 2, 4], expected [T=5, N=2, P=3]"});
   with({h}, &DropoutArgs::zoneout_c_masks, {"zoneout_c_masks has shape [5, 2, 3], expected [T=5, N=2, H=4]"});
-  with({square}, &DropoutArgs::dropconnect_masks, {"dropconnect_masks has shape [16, 4], expected [G*H=16, P=3]"});
+  with({square}, &DropoutArgs::dropconnect_masks,
+       {"dropconnect_masks has shape [16, 4], expected [G*H=16, P=3]"});
   with({h, h}, &DropoutArgs::zoneout_h_masks, {"zoneout_h_masks has 2 views, expected none or 1"});
   with({c, c}, &DropoutArgs::zoneout_c_masks, {"zoneout_c_masks has 2 views, expected none or 1"});
   with({r, r, r}, &DropoutArgs::dropconnect_masks, {"dropconnect_masks has 3 views, expected none or 1"});
   config.zoneout_h = config.zoneout_c = config.dropconnect = 0;
   with({h}, &DropoutArgs::zoneout_h_masks, {"zoneout_h_masks has 1 views, expected none", "zoneout_h is 0"});
   with({c}, &DropoutArgs::zoneout_c_masks, {"zoneout_c_masks has 1 views, expected none", "zoneout_c is 0"});
-  with({r}, &DropoutArgs::dropconnect_masks, {"dropconnect_masks has 1 views, expected none", "dropconnect is 0"});
+  with({r}, &DropoutArgs::dropconnect_masks,
+       {"dropconnect_masks has 1 views, expected none", "dropconnect is 0"});
 }
 
 TEST(InvalidBackward, GradientsOfEveryC) {
   ValidCall plain;
   plain.record();
   plain.backward.dc = plain.backward.dy;
-  plain.expect_backward_rejected({"backward: dc was given, expected none: RnnConfig::cell_sequence is not set"});
+  plain.expect_backward_rejected(
+      {"backward: dc was given, expected none: RnnConfig::cell_sequence is not set"});
   OptionCall shape(with_every_c(Direction::kBidirectional));
   shape.record();
   shape.backward.dc.shape = {kT, kN, kH};
@@ -176,8 +180,10 @@ TEST(InvalidRnnForward, MasksAndResets) {
   const Tensor x = filled(DType::kF32, {kT, kN, kI}), wrong(DType::kU8, {kT, kN + 1});
   ForwardOptions mask, resets;
   mask.mask = resets.resets = wrong;
-  expect_rejected([&] { (void)rnn.forward(x, mask); }, {"forward: mask has shape [5, 3], expected [T=5, N=2]"});
-  expect_rejected([&] { (void)rnn.forward(x, resets); }, {"forward: resets has shape [5, 3], expected [T=5, N=2]"});
+  expect_rejected([&] { (void)rnn.forward(x, mask); },
+                  {"forward: mask has shape [5, 3], expected [T=5, N=2]"});
+  expect_rejected([&] { (void)rnn.forward(x, resets); },
+                  {"forward: resets has shape [5, 3], expected [T=5, N=2]"});
 }
 
 TEST(InvalidStep, Rows) {

@@ -113,7 +113,8 @@ RnnConfig config_of(const Model& model, std::int64_t inputs, DType dtype) {
   config.bias = !first.flag("use_bias", true) ? Bias::kNone : reset_after ? Bias::kDouble : Bias::kSingle;
   config.layout = Layout::kBatchMajor;
   config.outputs = first.flag("return_sequences", false) ? Outputs::kSequence : Outputs::kLast;
-  config.masked_outputs = first.flag("zero_output_for_mask", false) ? MaskedOutputs::kZero : MaskedOutputs::kRepeat;
+  config.masked_outputs =
+      first.flag("zero_output_for_mask", false) ? MaskedOutputs::kZero : MaskedOutputs::kRepeat;
   if (first.arguments.value("activation", "tanh") == "linear") config.activation = Activation::kAffine;
   config.dtype = dtype;
   return config;
@@ -325,7 +326,8 @@ TEST_P(KerasGolden, AllCasesOfTheScopeAgree) {
   for (const json& c : file.at("left_out")) ++left_out[c.at("reason")];
   for (const auto& [name, count] : ran) std::printf("ran %d cases of %s\n", count, name.c_str());
   for (const auto& [reason, count] : left_out) std::printf("left out %d: %s\n", count, reason.c_str());
-  // Together the 131 numeric assertions of the origin; RNN is the cell of one state, and one stack of LSTM cells.
+  // Together the 131 numeric assertions of the origin; RNN is the cell of one state, and one stack of LSTM
+  // cells.
   EXPECT_EQ(ran, (std::map<std::string, int>{
                      {"SimpleRNN", 14}, {"GRU", 25}, {"LSTM", 20}, {"Bidirectional", 15}, {"RNN", 20}}));
   EXPECT_EQ(file.at("cases").size() + file.at("left_out").size(), 131u);

@@ -1,5 +1,5 @@
-// The recurrent nodes of ONNX's own tests: gate orders, peepholes, layouts and directions of ONNX, mapped here.
-// tests/golden/README.md says where the figures come from.
+// The recurrent nodes of ONNX's own tests: gate orders, peepholes, layouts and directions of ONNX, mapped
+// here. tests/golden/README.md says where the figures come from.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -41,7 +41,8 @@ class OnnxNode {
   }
 
   void run() {
-    const Tensor x = input("X"), h0 = states("initial_h"), c0 = states("initial_c"), lengths = lengths_tensor();
+    const Tensor x = input("X"), h0 = states("initial_h"), c0 = states("initial_c"),
+                 lengths = lengths_tensor();
     ForwardOptions options;
     options.h0 = h0;
     options.c0 = c0;
@@ -90,7 +91,8 @@ class OnnxNode {
 
   // One direction's part of an input whose first axis is D; of constant weights, so many times their scale.
   Values part(const char* name, std::int64_t direction, std::int64_t count) const {
-    if (!has(name)) return Values(static_cast<std::size_t>(count), node_.at("scales").at(direction).get<double>());
+    if (!has(name))
+      return Values(static_cast<std::size_t>(count), node_.at("scales").at(direction).get<double>());
     const Values all = data(name);
     return {all.begin() + direction * count, all.begin() + (direction + 1) * count};
   }
@@ -100,7 +102,8 @@ class OnnxNode {
     const auto order = gates(config_.cell);
     store(rnn_.parameter("weight_ih" + suffix), reordered(part("W", d, rows * config_.input_size), order));
     store(rnn_.parameter("weight_hh" + suffix), reordered(part("R", d, rows * h), order));
-    if (config_.peephole) store(rnn_.parameter("weight_ch" + suffix), reordered(part("P", d, 3 * h), {0, 2, 1}));
+    if (config_.peephole)
+      store(rnn_.parameter("weight_ch" + suffix), reordered(part("P", d, 3 * h), {0, 2, 1}));
     if (config_.bias == Bias::kNone) return;
     const Values b = part("B", d, 2 * rows);
     store(rnn_.parameter("bias_ih" + suffix), reordered({b.begin(), b.begin() + rows}, order));

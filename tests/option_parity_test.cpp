@@ -1,5 +1,5 @@
-// The library against the reference with each option, for every cell that has it, element type and instruction
-// set, as parity_test does for shapes.
+// The library against the reference with each option, for every cell that has it, element type and
+// instruction set, as parity_test does for shapes.
 #include <gtest/gtest.h>
 
 #include <string>

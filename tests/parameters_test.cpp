@@ -144,8 +144,9 @@ TEST(ParameterLayout, WhatOptionsAdd) {
   RnnConfig gru = config_of(Cell::kGru, 3, 5);
   gru.bias = Bias::kNone;
   gru.layer_norm = true;
-  expect_layout(gru,
-                {{"weight_ih_l0", {15, 3}}, {"weight_hh_l0", {15, 5}}, {"norm_ih_l0", {15}}, {"norm_hh_l0", {15}}});
+  expect_layout(
+      gru,
+      {{"weight_ih_l0", {15, 3}}, {"weight_hh_l0", {15, 5}}, {"norm_ih_l0", {15}}, {"norm_hh_l0", {15}}});
   // Options without parameters.
   RnnConfig plain = config_of(Cell::kLstm, 3, 5), more = plain;
   more.input_forget = more.cell_sequence = true;

@@ -165,11 +165,14 @@ void draw_masks(const Problem& p, RandomFill& random, reference::Call<double>& c
       if (p.input_masks) c.input_masks.push_back(factors(input_mask_shape(p, layer)));
       if (p.recurrent_masks) c.recurrent_masks.push_back(factors(recurrent_mask_shape(p)));
       const bool zones = p.zoneout_masks;
-      if (zones && p.config.zoneout_h > 0) c.zoneout_h_masks.push_back(zeros_and_ones(zoneout_h_mask_shape(p)));
-      if (zones && p.config.zoneout_c > 0) c.zoneout_c_masks.push_back(zeros_and_ones(zoneout_c_mask_shape(p)));
+      if (zones && p.config.zoneout_h > 0)
+        c.zoneout_h_masks.push_back(zeros_and_ones(zoneout_h_mask_shape(p)));
+      if (zones && p.config.zoneout_c > 0)
+        c.zoneout_c_masks.push_back(zeros_and_ones(zoneout_c_mask_shape(p)));
       if (p.dropconnect_masks) c.dropconnect_masks.push_back(factors(dropconnect_mask_shape(p)));
     }
-    if (p.layer_masks && layer + 1 < p.config.num_layers) c.layer_masks.push_back(factors(layer_mask_shape(p)));
+    if (p.layer_masks && layer + 1 < p.config.num_layers)
+      c.layer_masks.push_back(factors(layer_mask_shape(p)));
   }
 }
 
@@ -210,8 +213,8 @@ Data draw(const Problem& p) {
 
 Data without_dropout(const Data& data) {
   Data d = data;
-  for (auto* masks : {&d.call.input_masks, &d.call.recurrent_masks, &d.call.layer_masks, &d.call.zoneout_h_masks,
-                      &d.call.zoneout_c_masks, &d.call.dropconnect_masks}) {
+  for (auto* masks : {&d.call.input_masks, &d.call.recurrent_masks, &d.call.layer_masks,
+                      &d.call.zoneout_h_masks, &d.call.zoneout_c_masks, &d.call.dropconnect_masks}) {
     masks->clear();
   }
   return d;

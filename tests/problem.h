@@ -52,8 +52,8 @@ struct Data {
   reference::Call<double> call;
   reference::Upstream<double> upstream;
 };
-// x, dy and dc hold NaN in the padding of ragged rows and where a mask leaves a step out for good: nothing may
-// read it. Every value is one of config.dtype.
+// x, dy and dc hold NaN in the padding of ragged rows and where a mask leaves a step out for good: nothing
+// may read it. Every value is one of config.dtype.
 Data draw(const Problem& problem);
 // The same call in inference, which applies no dropout.
 Data without_dropout(const Data& data);
@@ -78,8 +78,8 @@ struct Solution {
   reference::Gradients<T> gradients;
 };
 
-// The reference in the wider type and in T, forward run once, backward for any upstream. An activation or a clip
-// that comes within rounding of its kink has no gradient to compare: near_kink() says so.
+// The reference in the wider type and in T, forward run once, backward for any upstream. An activation or a
+// clip that comes within rounding of its kink has no gradient to compare: near_kink() says so.
 template <class T>
 class Truth {
  public:

@@ -18,13 +18,18 @@ struct Sizes {
 inline ActivationFunction random_bounded_function(RandomFill& r) {
   using F = ActivationFunction;
   const F all[] = {Activation::kSigmoid, Activation::kHardSigmoid, F(Activation::kHardSigmoid, 1.0 / 6, 0.5),
-                   Activation::kTanh, Activation::kSoftsign, F(Activation::kScaledTanh, 0.7, 1.3)};
+                   Activation::kTanh,    Activation::kSoftsign,    F(Activation::kScaledTanh, 0.7, 1.3)};
   return all[r.word() % std::size(all)];
 }
 inline ActivationFunction random_function(RandomFill& r) {
   using F = ActivationFunction;
-  const F all[] = {Activation::kRelu, F(Activation::kAffine, 0.5, -0.25), Activation::kSoftplus, Activation::kElu,
-                   F(Activation::kElu, 0.3), Activation::kLeakyRelu, F(Activation::kThresholdedRelu, 0.3)};
+  const F all[] = {Activation::kRelu,
+                   F(Activation::kAffine, 0.5, -0.25),
+                   Activation::kSoftplus,
+                   Activation::kElu,
+                   F(Activation::kElu, 0.3),
+                   Activation::kLeakyRelu,
+                   F(Activation::kThresholdedRelu, 0.3)};
   return r.coin() ? random_bounded_function(r) : all[r.word() % std::size(all)];
 }
 
@@ -50,9 +55,12 @@ inline void draw_options(RandomFill& r, RnnConfig& c) {
   // The norm of the multiples of one number keeps nothing but its sign: gradients would be rounding alone.
   const bool normable = has_norms && c.hidden_size > 1 && c.input_size > 1;
   c.layer_norm = normable && once_in(4);
-  if (r.coin()) c.layer_norm_epsilon = 1e-3;
+  // Few units are often nearly equal, and a small epsilon would magnify rounding by more than one run in
+  // their own type shows. The named cases have the usual one.
+  c.layer_norm_epsilon = r.coin() ? 0.1 : 0.01;
   c.masked_outputs = static_cast<MaskedOutputs>(r.integer(0, 1));
-  const bool checkpoints = c.direction != Direction::kBidirectional && c.masked_outputs == MaskedOutputs::kZero;
+  const bool checkpoints =
+      c.direction != Direction::kBidirectional && c.masked_outputs == MaskedOutputs::kZero;
   if (checkpoints && once_in(3)) c.checkpoint_every = r.integer(1, 4);
 }
 

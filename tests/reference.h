@@ -92,7 +92,9 @@ class Network {
 
   Index directions() const { return config_.direction == Direction::kBidirectional ? 2 : 1; }
   Index length(Index n) const { return call_.lengths.empty() ? call_.t : call_.lengths[n]; }
-  Index state_size() const { return config_.projection_size > 0 ? config_.projection_size : config_.hidden_size; }
+  Index state_size() const {
+    return config_.projection_size > 0 ? config_.projection_size : config_.hidden_size;
+  }
   bool skips(Index t, Index n) const { return !call_.mask.empty() && call_.mask[place(t, n)] == 0; }
   bool resets(Index t, Index n) const {
     return t < length(n) && !call_.resets.empty() && call_.resets[place(t, n)] != 0;
@@ -118,7 +120,7 @@ class Network {
   void run_row(Run& run, Index n, const Rows& in);
   const Step<Real>* shown(const Run& run, Index t, Index n) const;  // null: none
   Vec<Real> output_at(Index layer, Index direction, Index t, Index n) const;
-  Vec<Real> last_output(Index direction, Index n) const;                      // of the top layer
+  Vec<Real> last_output(Index direction, Index n) const;  // of the top layer
   Rows next_input(Index layer) const;
   void store_outputs();
   void store_cell_sequence();

@@ -99,8 +99,8 @@ inline std::vector<double> kinks(const ActivationFunction& f) {
   }
 }
 
-// How far data stay from kinks: as they are, and divided by the largest of the terms that make them, which is what
-// their rounding goes by.
+// How far data stay from kinks: as they are, and divided by the largest of the terms that make them, which is
+// what their rounding goes by.
 template <class Real>
 struct KinkDistance {
   Real absolute = Real(std::numeric_limits<double>::infinity()), relative = absolute;
@@ -109,9 +109,9 @@ struct KinkDistance {
     absolute = std::min(absolute, other.absolute);
     relative = std::min(relative, other.relative);
   }
-  // Of x, a sum of so large terms, from the kinks of f and of a clip to +-bound (0: none). What lies on a kink is
-  // there since every term is 0, or since a clip has put it there: it stays when anything changes a little, and
-  // every precision agrees.
+  // Of x, a sum of so large terms, from the kinks of f and of a clip to +-bound (0: none). What lies on a
+  // kink is there since every term is 0, or since a clip has put it there: it stays when anything changes a
+  // little, and every precision agrees.
   void add(const ActivationFunction& f, double bound, Real x, Real terms) {
     using std::abs;
     std::vector<double> all = kinks(f);

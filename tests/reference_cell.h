@@ -97,7 +97,8 @@ struct RowCell {
   static Vec<Real> zoned_out(const Vec<Real>& update, const Vec<Real>& now, const Vec<Real>& before) {
     if (update.empty()) return now;
     Vec<Real> out;
-    for (std::size_t j = 0; j < now.size(); ++j) out.push_back(update[j] * now[j] + (1 - update[j]) * before[j]);
+    for (std::size_t j = 0; j < now.size(); ++j)
+      out.push_back(update[j] * now[j] + (1 - update[j]) * before[j]);
     return out;
   }
   // Splits the gradient of a state into those of the new one and of the one before.
@@ -124,7 +125,8 @@ struct RowCell {
     for (Index j = 0; j < H && config.cell == Cell::kSimpleRnn; ++j)
       du[j] = through(s, config.activation, j, dh[j]);
     dv = du;
-    for (Index j = 0; j < H && config.cell == Cell::kGru; ++j) dh_prev[j] += gru_backward(s, j, dh[j], du, dv);
+    for (Index j = 0; j < H && config.cell == Cell::kGru; ++j)
+      dh_prev[j] += gru_backward(s, j, dh[j], du, dv);
     for (Index g = G; g-- > 0;) {  // n before r: under reset_before r's gradient comes through n's product
       if (reset_before() && g == 2) {
         reset_backward(s, du, dv, dh_prev, d);
@@ -157,7 +159,8 @@ struct RowCell {
     }
   }
   // The gradient of what R of a gate was multiplied with, before the mask on h; adds to R's.
-  Vec<Real> product_backward(const Step<Real>& s, Index g, const Vec<Real>& dv, CellGradients<Real>& d) const {
+  Vec<Real> product_backward(const Step<Real>& s, Index g, const Vec<Real>& dv,
+                             CellGradients<Real>& d) const {
     const Index S = state();
     Vec<Real> dh_in;
     for (Index k = 0; k < S; ++k) {
@@ -231,7 +234,8 @@ struct RowCell {
       const Real size = abs(s.gate[H + j] * s.c_prev[j]) + abs(s.gate[j] * s.gate[2 * H + j]);
       least.add(Activation::kTanh, config.cell_clip, s.c_sum[j], size);
       // A norm makes all units those of the largest.
-      least.add(config.output_activation, 0, s.c_read[j], config.layer_norm ? Real(1) + abs(s.c_read[j]) : size);
+      least.add(config.output_activation, 0, s.c_read[j],
+                config.layer_norm ? Real(1) + abs(s.c_read[j]) : size);
     }
     return least;
   }

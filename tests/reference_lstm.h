@@ -71,7 +71,8 @@ Vec<Real> unproject(const RnnConfig& config, const CellWeights<Real>& w, const S
 // of c_prev. Adds to d what is not of W, R and their biases.
 template <class Real>
 Vec<Real> lstm_backward(const RnnConfig& config, const CellWeights<Real>& w, const Step<Real>& s,
-                        const Vec<Real>& dh_new, const Vec<Real>& dc_new, Vec<Real>& da, CellGradients<Real>& d) {
+                        const Vec<Real>& dh_new, const Vec<Real>& dc_new, Vec<Real>& da,
+                        CellGradients<Real>& d) {
   const Index H = config.hidden_size;
   const auto through = [&](const ActivationFunction& f, Index at, Real dgate) {
     if (!inside(config.preactivation_clip, s.a[at])) return Real(0);

@@ -27,14 +27,14 @@ struct Step {
   bool cut = false;  // h_prev and c_prev are a reset's zeros
   Vec<Real> x, h_prev, c_prev;
   Vec<Real> update_h, update_c;  // zoneout: how much of the new state is taken; empty: all
-  Vec<Real> x_in, h_in;          // what W and R of each gate were multiplied with: masked x, masked (and reset) h
+  Vec<Real> x_in, h_in;  // what W and R of each gate were multiplied with: masked x, masked (and reset) h
   Normal<Real> normal_x, normal_h, normal_c;  // layer_norm: of W x_in, R h_in and c_new
-  Vec<Real> u, v;                // u = W x_in + b_ih, v = R h_in + b_hh
-  Vec<Real> a, gate;             // pre-activations, before their clip, and activations
-  Vec<Real> c_sum, c_new;        // LSTM: f c_prev + i g, and clipped
-  Vec<Real> c_read, unprojected;  // LSTM: what the output function reads, and o times its value
+  Vec<Real> u, v;                             // u = W x_in + b_ih, v = R h_in + b_hh
+  Vec<Real> a, gate;                          // pre-activations, before their clip, and activations
+  Vec<Real> c_sum, c_new;                     // LSTM: f c_prev + i g, and clipped
+  Vec<Real> c_read, unprojected;              // LSTM: what the output function reads, and o times its value
   Vec<Real> h_new;
-  Vec<Real> h, c;                // after zoneout
+  Vec<Real> h, c;  // after zoneout
 };
 
 // The parameters of one layer and direction, or their gradients; null where the network has none.
@@ -78,7 +78,8 @@ Vec<Real> normalised_backward(const Normal<Real>& n, const Real* factor, const V
     along += dx[j] * n.values[j];
   }
   const Real all(static_cast<double>(count));
-  for (std::size_t j = 0; j < count; ++j) dx[j] = n.scale * (dx[j] - mean / all - n.values[j] * (along / all));
+  for (std::size_t j = 0; j < count; ++j)
+    dx[j] = n.scale * (dx[j] - mean / all - n.values[j] * (along / all));
   return dx;
 }
 

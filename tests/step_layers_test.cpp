@@ -19,6 +19,7 @@ class StepLayersOf : public EachNetwork {
 INSTANTIATE_TEST_SUITE_P(Each, StepLayersOf, ::testing::ValuesIn(network_kinds()), kind_name);
 
 TEST_P(StepLayersOf, EveryCaseMatchesTheReference) { check_every_case(GetParam(), kFakeGpu); }
+TEST_P(StepLayersOf, EveryOptionMatchesTheReference) { check_every_option(GetParam(), kFakeGpu); }
 
 class RandomStepLayers : public ::testing::TestWithParam<DType> {};
 INSTANTIATE_TEST_SUITE_P(Seeded, RandomStepLayers, ::testing::Values(DType::kF32, DType::kF64),

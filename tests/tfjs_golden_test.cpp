@@ -1,5 +1,6 @@
-// The figures of TensorFlow.js's tests of its recurrent layers, training by SGD among them: gates by hard_sigmoid,
-// masks from an embedding, states carried over. tests/golden/README.md says where they come from.
+// The figures of TensorFlow.js's tests of its recurrent layers, training by SGD among them: gates by
+// hard_sigmoid, masks from an embedding, states carried over. tests/golden/README.md says where they come
+// from.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -33,7 +34,8 @@ struct Batch {
 
 class Embedding {
  public:
-  explicit Embedding(const json& rows) : width_(static_cast<std::int64_t>(rows.at(0).size())), table_(numbers(rows)) {}
+  explicit Embedding(const json& rows)
+      : width_(static_cast<std::int64_t>(rows.at(0).size())), table_(numbers(rows)) {}
 
   Batch look_up(const json& ids, DType dtype) const {
     const auto n = static_cast<std::int64_t>(ids.size()), t = static_cast<std::int64_t>(ids.at(0).size());
@@ -133,7 +135,8 @@ class TfjsCase {
     std::int64_t width = batch(c.at("inputs").at(0)).x.shape()[2];
     for (const json& layer : c.at("layers")) {
       const bool top = networks_.size() + 1 == c["layers"].size();
-      networks_.emplace_back(config_of(layer, width, !top || c.value("return_sequences", false), dtype), Device{});
+      networks_.emplace_back(config_of(layer, width, !top || c.value("return_sequences", false), dtype),
+                             Device{});
       load(networks_.back(), layer);
       width = layer.at("units");
     }
@@ -149,7 +152,9 @@ class TfjsCase {
     if (input.contains("ids")) return embedding_.at(0).look_up(input["ids"], dtype_);
     if (input.contains("data")) {
       const json& data = input["data"];
-      return {make_tensor(dtype_, Shape{size_of(data), size_of(data[0]), size_of(data[0][0])}, numbers(data)), {}, {}};
+      return {make_tensor(dtype_, Shape{size_of(data), size_of(data[0]), size_of(data[0][0])}, numbers(data)),
+              {},
+              {}};
     }
     const json& shape = input.at("shape");
     const Shape sizes{shape[0], shape[1], shape[2]};
@@ -194,14 +199,16 @@ class TfjsCase {
     for (int epoch = 0; epoch < case_.at("epochs").get<int>(); ++epoch) {
       double sum = 0;
       const json& inputs = case_.at("inputs");
-      for (std::size_t k = 0; k < inputs.size(); ++k) sum += update(inputs[k], numbers(case_.at("targets").at(k)));
+      for (std::size_t k = 0; k < inputs.size(); ++k)
+        sum += update(inputs[k], numbers(case_.at("targets").at(k)));
       losses.push_back(sum / static_cast<double>(inputs.size()));
     }
     const json& expected = case_.at("expected");
     if (expected.contains("losses")) {
       ASSERT_EQ(expected["losses"].size(), losses.size());
       for (std::size_t k = 0; k < losses.size(); ++k) {
-        if (!expected["losses"][k].is_null()) expect_close("loss", {losses[k]}, {expected["losses"][k].get<double>()});
+        if (!expected["losses"][k].is_null())
+          expect_close("loss", {losses[k]}, {expected["losses"][k].get<double>()});
       }
       return;
     }
@@ -240,7 +247,8 @@ class TfjsCase {
     const double atol = case_.at("atol");
     ASSERT_EQ(got.size(), expected.size()) << what;
     for (std::size_t i = 0; i < expected.size(); ++i) {
-      EXPECT_NEAR(got[i], expected[i], atol + 4 * kEpsilon<float> * std::abs(expected[i])) << what << "[" << i << "]";
+      EXPECT_NEAR(got[i], expected[i], atol + 4 * kEpsilon<float> * std::abs(expected[i]))
+          << what << "[" << i << "]";
     }
   }
 
