@@ -85,6 +85,8 @@ void every_function(Problem& p) {
   if (kKind == Activation::kScaledTanh) f = F(kKind, 1.7, 0.6);
   p.config.activation = p.config.gate_activation = p.config.output_activation = f;
   p.t = 3;  // unbounded gates multiply from step to step
+  // A hard sigmoid's ends are far out.
+  if (kKind == Activation::kHardSigmoid) p.x_scale = 6;
 }
 template <std::int64_t kH, std::int64_t kP>
 void project(Problem& p) {
