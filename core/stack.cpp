@@ -20,7 +20,7 @@ StackPlan::StackPlan(const Request& request, std::unique_ptr<LayerBackend> layer
   if (phase_ == Phase::kTraining) training_ = lay_out(true);
   host_.reserve(inference_.host_bytes);
   segments_.reserve(static_cast<std::size_t>(max_rows_) * sizeof(Segment));
-  layers_->reserve_index(static_cast<std::int64_t>(inference_.index.bytes / sizeof(std::int64_t)));
+  layers_->reserve_index(index_words());
 }
 
 bool StackPlan::reduces() const {
@@ -31,7 +31,8 @@ bool StackPlan::reduces() const {
 std::int64_t StackPlan::index_words() const {
   const std::int64_t flat = window_ * max_n_;
   const std::int64_t repeated = repeats() ? 2 * num_directions(config_) * flat : 0;
-  return 5 * max_n_ + max_rows_ + flat + repeated;
+  const std::int64_t of_row = config_.outputs == Outputs::kLast ? 5 : 2;
+  return of_row * max_n_ + max_rows_ + flat + repeated;
 }
 
 // Counts out a block of memory.
