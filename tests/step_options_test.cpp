@@ -159,11 +159,11 @@ RnnConfig configured(const NetworkKind& kind, const Option& option, const Shaped
   return config;
 }
 
-// Larger than drawn parameters, so that clips are met and functions leave their linear parts.
-void widen(Rnn& rnn) {
-  std::vector<double> values = values_of(rnn.parameters());
-  for (double& v : values) v *= 1.5;
-  store(rnn.parameters(), values);
+// Factors and biases of normalisation too, and large enough that clips are met and functions leave their
+// linear parts.
+void draw_parameters(Rnn& rnn) {
+  const TensorView all = rnn.parameters();
+  store(all, RandomFill(20).values(all.shape.count(), 0.7, all.dtype));
 }
 
 class StepOptionsOf : public EachNetwork {};
@@ -174,7 +174,7 @@ using Solved = std::vector<std::pair<std::string, std::vector<double>>>;
 Solved solve(const RnnConfig& config, const std::vector<std::int64_t>& lengths, Device device) {
   const Network network(config, lengths);
   Rnn rnn(config, device);
-  widen(rnn);
+  draw_parameters(rnn);
   Solved solved;
   const auto keep = [&](const std::string& name, ConstTensorView array) {
     if (array.shape.rank() > 0) solved.emplace_back(name, values_of(array));
