@@ -52,6 +52,111 @@ TEST(InvalidConfig, Rates) {
   with(&RnnConfig::dropout, "dropout");
   with(&RnnConfig::recurrent_dropout, "recurrent_dropout");
   with(&RnnConfig::layer_dropout, "layer_dropout");
+  with(&RnnConfig::zoneout_h, "zoneout_h");
+  with(&RnnConfig::zoneout_c, "zoneout_c");
+  with(&RnnConfig::dropconnect, "dropconnect");
+}
+
+TEST(InvalidConfig, ActivationFunctions) {
+  using F = ActivationFunction;
+  for (const auto& [member, name] : {std::pair{&RnnConfig::activation, "activation"},
+                                     std::pair{&RnnConfig::gate_activation, "gate_activation"},
+                                     std::pair{&RnnConfig::output_activation, "output_activation"}}) {
+    const auto with = [&, function = member, of = std::string(name)](const F& f, const std::string& expected) {
+      RnnConfig config = valid_config();
+      config.*function = f;
+      expect_config_rejected(config, {"RnnConfig: " + of + " is ", expected});
+    };
+    with(static_cast<Activation>(11), "11");
+    with(F(Activation::kElu, -0.5), "alpha >= 0");
+    with(F(Activation::kLeakyRelu, -0.01), "alpha >= 0");
+    with(F(Activation::kThresholdedRelu, -1), "alpha >= 0");
+    with(F(Activation::kScaledTanh, 0, 1), "alpha other than 0");
+    with(F(Activation::kAffine, std::numeric_limits<double>::quiet_NaN()), "finite numbers");
+    with(F(Activation::kHardSigmoid, 0.2, std::numeric_limits<double>::infinity()), "finite numbers");
+    RnnConfig config = valid_config();
+    for (const F& good : {F(Activation::kElu, 0), F(Activation::kAffine, -2, -1), F(Activation::kScaledTanh, -1, 0)}) {
+      config.*member = good;
+      EXPECT_GT(parameter_count(config), 0);
+    }
+  }
+}
+
+TEST(InvalidConfig, Bounds) {
+  for (const auto& [member, name] : {std::pair{&RnnConfig::preactivation_clip, "preactivation_clip"},
+                                     std::pair{&RnnConfig::cell_clip, "cell_clip"}}) {
+    for (const double bad : {-0.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+      RnnConfig config = valid_config();
+      config.*member = bad;
+      expect_config_rejected(config, {name, "finite bound above 0"});
+    }
+  }
+  for (const double bad : {0.0, -1e-5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    RnnConfig config = valid_config();
+    config.layer_norm_epsilon = bad;
+    expect_config_rejected(config, {"layer_norm_epsilon", "finite number above 0"});
+  }
+}
+
+TEST(InvalidConfig, WhatOnlyAnLstmHas) {
+  for (const Cell cell : {Cell::kSimpleRnn, Cell::kGru}) {
+    const auto with = [&](const std::string& name, void (*set)(RnnConfig&)) {
+      RnnConfig config = valid_config(cell);
+      set(config);
+      expect_config_rejected(config, {name + " is set for " + to_string(cell), "LSTM"});
+      config.cell = Cell::kLstm;
+      EXPECT_GT(parameter_count(config), 0) << name;
+    };
+    with("peephole", [](RnnConfig& c) { c.peephole = true; });
+    with("input_forget", [](RnnConfig& c) { c.input_forget = true; });
+    with("projection_size", [](RnnConfig& c) { c.projection_size = 2; });
+    with("cell_sequence", [](RnnConfig& c) { c.cell_sequence = true; });
+    with("cell_clip", [](RnnConfig& c) { c.cell_clip = 1; });
+    with("zoneout_c", [](RnnConfig& c) { c.zoneout_c = 0.5; });
+  }
+}
+
+TEST(InvalidConfig, Projections) {
+  for (const std::int64_t bad : {std::int64_t{-1}, kH, kH + 1}) {
+    RnnConfig config = valid_config();
+    config.projection_size = bad;
+    expect_config_rejected(config, {"projection_size is " + std::to_string(bad), "1 to hidden_size - 1 = 3"});
+  }
+  RnnConfig one = valid_config();
+  one.hidden_size = 1;
+  one.projection_size = 1;
+  expect_config_rejected(one, {"projection_size is 1"});
+}
+
+TEST(InvalidConfig, LayerNormAndWhatItGoesWith) {
+  RnnConfig config = valid_config(Cell::kSimpleRnn);
+  config.layer_norm = true;
+  expect_config_rejected(config, {"layer_norm is set for rnn", "reset_after"});
+  config.cell = Cell::kGru;
+  config.gru_reset = GruReset::kBefore;
+  expect_config_rejected(config, {"layer_norm is set for gru with reset_before", "LSTM"});
+  config.gru_reset = GruReset::kAfter;
+  EXPECT_GT(parameter_count(config), 0);
+  config.cell = Cell::kLstm;
+  EXPECT_GT(parameter_count(config), 0);
+  config.projection_size = 2;
+  expect_config_rejected(config, {"layer_norm is set with a projection"});
+}
+
+TEST(InvalidConfig, CheckpointsAndWhatTheyGoWith) {
+  RnnConfig config = valid_config();
+  config.checkpoint_every = -1;
+  expect_config_rejected(config, {"checkpoint_every is -1", "at least 0"});
+  config.checkpoint_every = 4;
+  EXPECT_GT(parameter_count(config), 0);
+  config.direction = Direction::kBidirectional;
+  expect_config_rejected(config, {"checkpoint_every is 4 for a bidirectional network"});
+  config.direction = Direction::kReverse;
+  config.masked_outputs = MaskedOutputs::kRepeat;
+  expect_config_rejected(config, {"checkpoint_every is 4 with MaskedOutputs::kRepeat"});
+  config.checkpoint_every = 0;
+  config.masked_outputs = static_cast<MaskedOutputs>(2);
+  expect_config_rejected(config, {"masked_outputs", "2"});
 }
 
 TEST(InvalidConfig, TypesAndUnknownEnumerators) {

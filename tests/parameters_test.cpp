@@ -113,6 +113,79 @@ TEST(ParameterLayout, BiasesAndOneDirection) {
   expect_layout(config, {{"weight_ih_l0", {3, 2}}, {"weight_hh_l0", {3, 3}}, {"bias_ih_l0", {3}}});
 }
 
+TEST(ParameterLayout, WhatOptionsAdd) {
+  RnnConfig lstm = config_of(Cell::kLstm, 3, 5);
+  lstm.bias = Bias::kSingle;
+  lstm.num_layers = 2;
+  lstm.peephole = true;
+  lstm.projection_size = 2;
+  expect_layout(lstm, {{"weight_ih_l0", {20, 3}},
+                       {"weight_hh_l0", {20, 2}},
+                       {"bias_ih_l0", {20}},
+                       {"weight_ch_l0", {15}},
+                       {"weight_hr_l0", {2, 5}},
+                       {"weight_ih_l1", {20, 2}},
+                       {"weight_hh_l1", {20, 2}},
+                       {"bias_ih_l1", {20}},
+                       {"weight_ch_l1", {15}},
+                       {"weight_hr_l1", {2, 5}}});
+  lstm.projection_size = 0;
+  lstm.num_layers = 1;
+  lstm.layer_norm = true;
+  lstm.direction = Direction::kReverse;
+  expect_layout(lstm, {{"weight_ih_l0", {20, 3}},
+                       {"weight_hh_l0", {20, 5}},
+                       {"bias_ih_l0", {20}},
+                       {"weight_ch_l0", {15}},
+                       {"norm_ih_l0", {20}},
+                       {"norm_hh_l0", {20}},
+                       {"norm_c_l0", {5}},
+                       {"norm_c_bias_l0", {5}}});
+  RnnConfig gru = config_of(Cell::kGru, 3, 5);
+  gru.bias = Bias::kNone;
+  gru.layer_norm = true;
+  expect_layout(gru,
+                {{"weight_ih_l0", {15, 3}}, {"weight_hh_l0", {15, 5}}, {"norm_ih_l0", {15}}, {"norm_hh_l0", {15}}});
+  // Options without parameters.
+  RnnConfig plain = config_of(Cell::kLstm, 3, 5), more = plain;
+  more.input_forget = more.cell_sequence = true;
+  more.zoneout_h = more.zoneout_c = more.dropconnect = 0.5;
+  more.preactivation_clip = more.cell_clip = 1;
+  more.checkpoint_every = 2;
+  EXPECT_EQ(parameter_count(more), parameter_count(plain));
+}
+
+TEST(ParameterLayout, ProjectionsNarrowWhatIsRead) {
+  RnnConfig config = config_of(Cell::kLstm, 3, 5);
+  config.projection_size = 2;
+  config.num_layers = 2;
+  config.direction = Direction::kBidirectional;
+  EXPECT_EQ(state_size(config), 2);
+  EXPECT_EQ(output_size(config), 4);
+  EXPECT_EQ(layer_input_size(config, 1), 4);
+  config.merge = Merge::kSum;
+  EXPECT_EQ(output_size(config), 2);
+  EXPECT_EQ(layer_input_size(config, 1), 2);
+}
+
+TEST(Initializers, OfOptionsParameters) {
+  RnnConfig config = config_of(Cell::kLstm, 20, 49);
+  config.peephole = config.layer_norm = true;
+  RnnConfig projected = config_of(Cell::kLstm, 20, 49);
+  projected.projection_size = 40;
+  for (const Initializer how : {Initializer::kPyTorch, Initializer::kKeras}) {
+    const Values all = initialized(config, how, 4);
+    for (const char* name : {"norm_ih_l0", "norm_hh_l0", "norm_c_l0"}) {
+      for (const double factor : part(config, all, name)) EXPECT_EQ(factor, 1) << name;
+    }
+    EXPECT_EQ(largest_magnitude(part(config, all, "norm_c_bias_l0")), 0);
+    const double limit = how == Initializer::kKeras ? std::sqrt(6.0 / (40 + 49)) : 1.0 / 7;
+    expect_uniform(part(projected, initialized(projected, how, 4), "weight_hr_l0"), limit);
+  }
+  expect_uniform(part(config, initialized(config, Initializer::kPyTorch, 4), "weight_ch_l0"), 1.0 / 7);
+  EXPECT_EQ(largest_magnitude(part(config, initialized(config, Initializer::kKeras, 4), "weight_ch_l0")), 0);
+}
+
 TEST(ParameterViews, AreTheFlatArraysParts) {
   RnnConfig config = config_of(Cell::kGru, 3, 4);
   config.num_layers = 2;

@@ -349,13 +349,13 @@ Gradients<Real> Network<Real>::backward(const Upstream<Real>& up) const {
 }
 
 template <class Real>
-Real Network<Real>::distance_to_kink() const {
-  auto least = static_cast<Real>(std::numeric_limits<double>::infinity());
+KinkDistance<Real> Network<Real>::distance_to_kink() const {
+  KinkDistance<Real> least;
   for (const Vec<Run>& layer : runs_) {
     for (const Run& run : layer) {
       for (Index n = 0; n < call_.n; ++n) {
         const RowCell<Real> row = cell(run, n);
-        for (const Step<Real>& s : run.steps[n]) least = std::min(least, row.distance_to_kink(s));
+        for (const Step<Real>& s : run.steps[n]) least.add(row.distance_to_kink(s));
       }
     }
   }

@@ -77,8 +77,8 @@ class Network {
   Network(const RnnConfig& config, const Call<Real>& call);  // runs forward
   const Results<Real>& results() const { return results_; }
   Gradients<Real> backward(const Upstream<Real>& upstream) const;  // any number of times
-  // The smallest distance met between what an activation or a clip reads and a jump of its derivative.
-  Real distance_to_kink() const;
+  // The smallest distances met between what an activation or a clip reads and a jump of its derivative.
+  KinkDistance<Real> distance_to_kink() const;
 
  private:
   using Rows = Vec<Vec<Real>>;  // [T*N] vectors, time-major

@@ -99,19 +99,29 @@ inline std::vector<double> kinks(const ActivationFunction& f) {
   }
 }
 
-// How far x is from the nearest kink of f, or of a clip to +-bound (0: none), of a kink's own size where that is
-// above 1.
+// How far data stay from kinks: as they are, and divided by the largest of the terms that make them, which is what
+// their rounding goes by.
 template <class Real>
-Real distance_to_kink(const ActivationFunction& f, double bound, Real x) {
-  using std::abs;
-  std::vector<double> all = kinks(f);
-  if (bound > 0) all.insert(all.end(), {-bound, bound});
-  Real least(std::numeric_limits<double>::infinity());
-  for (const double kink : all) {
-    least = std::min(least, abs(x - Real(kink)) / Real(std::max(1.0, std::abs(kink))));
+struct KinkDistance {
+  Real absolute = Real(std::numeric_limits<double>::infinity()), relative = absolute;
+
+  void add(const KinkDistance& other) {
+    absolute = std::min(absolute, other.absolute);
+    relative = std::min(relative, other.relative);
   }
-  return least;
-}
+  // Of x, a sum of so large terms, from the kinks of f and of a clip to +-bound (0: none). What lies on a kink is
+  // there since every term is 0, or since a clip has put it there: it stays when anything changes a little, and
+  // every precision agrees.
+  void add(const ActivationFunction& f, double bound, Real x, Real terms) {
+    using std::abs;
+    std::vector<double> all = kinks(f);
+    if (bound > 0) all.insert(all.end(), {-bound, bound});
+    for (const double kink : all) {
+      const Real off = abs(x - Real(kink)), size = std::max(terms, Real(std::abs(kink)));
+      if (off > Real(0)) add({off, off / size});
+    }
+  }
+};
 
 // Clipped to +-bound; 0: not at all.
 template <class Real>

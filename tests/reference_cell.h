@@ -199,23 +199,39 @@ struct RowCell {
     return dh * z;
   }
 
-  // How far the step's data are from where a derivative jumps.
-  Real distance_to_kink(const Step<Real>& s) const {
-    using reference::distance_to_kink;
+  bool has_kinks() const {
+    return config.preactivation_clip > 0 || config.cell_clip > 0 || !kinks(config.activation).empty() ||
+           !kinks(config.gate_activation).empty() || !kinks(config.output_activation).empty();
+  }
+  // The sum of the magnitudes of what a pre-activation is made of.
+  Real terms(const Step<Real>& s, Index at) const {
+    using std::abs;
+    const Index g = at / hidden(), S = state();
+    Real of_x = 0, of_h = 0;
+    for (Index i = 0; i < in; ++i) of_x += abs(weights.w[at * in + i] * s.x_in[g * in + i]);
+    for (Index k = 0; k < S; ++k) of_h += abs(r(at * S + k) * s.h_in[g * S + k]);
+    if (config.layer_norm) of_x *= abs(weights.norm_ih[at] * s.normal_x.scale);
+    if (config.layer_norm) of_h *= abs(weights.norm_hh[at] * s.normal_h.scale);
+    for (const Real* bias : {weights.b_ih, weights.b_hh}) of_x += bias ? abs(bias[at]) : Real(0);
+    return of_x + of_h + abs(s.a[at] - s.u[at] - s.v[at]);
+  }
+  KinkDistance<Real> distance_to_kink(const Step<Real>& s) const {
+    using std::abs;
     const Index H = hidden(), candidate = gates() - 1;
     const bool lstm = config.cell == Cell::kLstm;
-    Real least(std::numeric_limits<double>::infinity());
+    KinkDistance<Real> least;
+    if (!has_kinks()) return least;
     for (Index at = 0; at < gates() * H; ++at) {
       const Index g = at / H;
       if (lstm && g == 1 && config.input_forget) continue;
       const ActivationFunction& f = g == (lstm ? 2 : candidate) ? config.activation : config.gate_activation;
-      least = std::min(least, distance_to_kink(f, config.preactivation_clip, s.a[at]));
+      least.add(f, config.preactivation_clip, s.a[at], terms(s, at));
     }
     for (Index j = 0; j < H && lstm; ++j) {
-      least = std::min(least, distance_to_kink(Activation::kTanh, config.cell_clip, s.c_sum[j]));
-      // Where gates by relu make c exactly 0, it stays that when anything changes a little.
-      const bool moves = s.c_read[j] < Real(0) || s.c_read[j] > Real(0);
-      if (moves) least = std::min(least, distance_to_kink(config.output_activation, 0, s.c_read[j]));
+      const Real size = abs(s.gate[H + j] * s.c_prev[j]) + abs(s.gate[j] * s.gate[2 * H + j]);
+      least.add(Activation::kTanh, config.cell_clip, s.c_sum[j], size);
+      // A norm makes all units those of the largest.
+      least.add(config.output_activation, 0, s.c_read[j], config.layer_norm ? Real(1) + abs(s.c_read[j]) : size);
     }
     return least;
   }

@@ -89,37 +89,41 @@ struct ValidCall {
   Tensor parameters;
   PackedWeights weights;
   AlignedBytes workspace;
-  Tensor x, h0, c0, lengths, y, y_reverse, h_n, c_n;
-  Tensor dy, dh_n, dc_n, dx, dh0, dc0, dparameters;
+  Tensor x, h0, c0, lengths, y, y_reverse, h_n, c_n, c;
+  Tensor dy, dh_n, dc_n, dc, dx, dh0, dc0, dparameters;
   Tape tape;
   ForwardArgs forward;
   BackwardArgs backward;
 
-  explicit ValidCall(const RnnConfig& c = valid_config(), Phase phase = Phase::kTraining)
-      : config(c),
-        plan(c, {.phase = phase, .max_t = kT, .max_n = kN}),
-        parameters(filled(c.dtype, {parameter_count(c)})),
+  explicit ValidCall(const RnnConfig& of = valid_config(), Phase phase = Phase::kTraining)
+      : config(of),
+        plan(of, {.phase = phase, .max_t = kT, .max_n = kN}),
+        parameters(filled(of.dtype, {parameter_count(of)})),
         weights(plan.pack(parameters)),
         workspace(plan.workspace_bytes()),
         lengths(DType::kI64, {kN}) {
-    const bool lstm = c.cell == Cell::kLstm;
-    const bool batch_major = c.layout == Layout::kBatchMajor;
-    const Shape states = {c.num_layers * num_directions(c), kN, kH};
-    const Shape in = batch_major ? Shape{kN, kT, kI} : Shape{kT, kN, kI};
-    const Shape sequence = batch_major ? Shape{kN, kT, output_size(c)} : Shape{kT, kN, output_size(c)};
-    const Shape out = c.outputs == Outputs::kLast ? Shape{kN, output_size(c)} : sequence;
-    const auto make = [&](const Shape& shape) { return filled(c.dtype, shape); };
-    x = make(in), h0 = make(states), y = make(out), h_n = make(states);
-    dy = make(out), dh_n = make(states), dx = make(in), dh0 = make(states),
-    dparameters = make({parameter_count(c)});
-    if (lstm) c0 = make(states), c_n = make(states), dc_n = make(states), dc0 = make(states);
-    if (c.merge == Merge::kNone && num_directions(c) == 2) y_reverse = make(out);
+    const bool lstm = of.cell == Cell::kLstm;
+    const bool batch_major = of.layout == Layout::kBatchMajor;
+    const std::int64_t directions = num_directions(of), slots = of.num_layers * directions;
+    const Shape h_states = {slots, kN, state_size(of)}, c_states = {slots, kN, kH};
+    const auto over_time = [&](std::int64_t width) {
+      return batch_major ? Shape{kN, kT, width} : Shape{kT, kN, width};
+    };
+    const Shape in = over_time(kI), sequence = over_time(output_size(of));
+    const Shape out = of.outputs == Outputs::kLast ? Shape{kN, output_size(of)} : sequence;
+    const auto make = [&](const Shape& shape) { return filled(of.dtype, shape); };
+    x = make(in), h0 = make(h_states), y = make(out), h_n = make(h_states);
+    dy = make(out), dh_n = make(h_states), dx = make(in), dh0 = make(h_states),
+    dparameters = make({parameter_count(of)});
+    if (lstm) c0 = make(c_states), c_n = make(c_states), dc_n = make(c_states), dc0 = make(c_states);
+    if (of.merge == Merge::kNone && directions == 2) y_reverse = make(out);
+    if (of.cell_sequence) c = make(over_time(directions * kH)), dc = make(over_time(directions * kH));
     lengths.span<std::int64_t>()[0] = kT;
     lengths.span<std::int64_t>()[1] = 1;
     forward.x = x, forward.h0 = h0, forward.c0 = c0, forward.lengths = lengths;
-    forward.y = y, forward.y_reverse = y_reverse, forward.h_n = h_n, forward.c_n = c_n;
+    forward.y = y, forward.y_reverse = y_reverse, forward.h_n = h_n, forward.c_n = c_n, forward.c = c;
     forward.workspace = workspace.span();
-    backward.dy = dy, backward.dh_n = dh_n, backward.dc_n = dc_n;
+    backward.dy = dy, backward.dh_n = dh_n, backward.dc_n = dc_n, backward.dc = dc;
     backward.dx = dx, backward.dh0 = dh0, backward.dc0 = dc0, backward.dparameters = dparameters;
     backward.workspace = workspace.span();
   }
@@ -134,6 +138,7 @@ struct ValidCall {
                                                                 {"y_reverse", &y_reverse},
                                                                 {"h_n", &h_n},
                                                                 {"c_n", &c_n},
+                                                                {"c", &c},
                                                                 {"dx", &dx},
                                                                 {"dh0", &dh0},
                                                                 {"dc0", &dc0},
