@@ -132,10 +132,11 @@ std::size_t Weights<T>::lay_out(std::byte* memory) {
 }
 
 template <class T>
-void Weights<T>::pack_biases(const LayerWeights<T>& w, const T* parameters) const {
+void Weights<T>::pack_biases(const LayerWeights<T>& w, const T* layer) const {
   const GateOrder& order = gate_order(config);
   const std::int64_t h = config.hidden_size;
-  const T *bias_ih = parameters + w.at.bias_ih, *bias_hh = parameters + w.at.bias_hh;
+  const std::int64_t start = w.at.weight_ih;
+  const T *bias_ih = layer + (w.at.bias_ih - start), *bias_hh = layer + (w.at.bias_hh - start);
   std::fill(w.bias, w.bias + order.columns * hp_, T(0));
   for (int g = 0; g < order.gates; ++g) {
     T* input_bias = w.bias + order.input_column[g] * hp_;
@@ -146,7 +147,7 @@ void Weights<T>::pack_biases(const LayerWeights<T>& w, const T* parameters) cons
     }
   }
   const auto pad = [&](T* to, std::int64_t offset) {
-    std::fill_n(std::copy_n(parameters + offset, h, to), hp_ - h, T(0));
+    std::fill_n(std::copy_n(layer + (offset - start), h, to), hp_ - h, T(0));
   };
   for (std::int64_t g = 0; w.peephole != nullptr && g < 3; ++g)
     pad(w.peephole + g * hp_, w.at.weight_ch + g * h);
@@ -160,17 +161,42 @@ void Weights<T>::pack_biases(const LayerWeights<T>& w, const T* parameters) cons
   pad(w.norm_c_shift, w.at.norm_c_bias);
 }
 
+// `layer` is the first parameter of one layer and direction, as for the functions below. A copy with zeros
+// for those of f, which input_forget does not read, so that nothing there, a NaN say, reaches the product
+// that is computed with them all the same.
+template <class T>
+std::vector<T> Weights<T>::without_f(const LayerWeights<T>& w, const T* layer) const {
+  const std::int64_t h = config.hidden_size, s = state_size(config);
+  std::vector<T> copy(layer, layer + (w.at.end - w.at.weight_ih));
+  const auto clear = [&](bool there, std::int64_t offset, std::int64_t width) {
+    if (there) std::fill_n(copy.begin() + (offset - w.at.weight_ih) + h * width, h * width, T(0));
+  };
+  clear(true, w.at.weight_ih, w.at.in);
+  clear(true, w.at.weight_hh, s);
+  clear(config.bias != Bias::kNone, w.at.bias_ih, 1);
+  clear(config.bias == Bias::kDouble, w.at.bias_hh, 1);
+  clear(config.peephole, w.at.weight_ch, 1);
+  return copy;
+}
+
 // One layer and direction.
 template <class T>
-void Weights<T>::pack_layer(const LayerWeights<T>& w, const T* parameters) const {
+void Weights<T>::pack_layer(const LayerWeights<T>& w, const T* layer) const {
+  std::vector<T> copy;
+  if (config.input_forget && !config.layer_norm) {
+    copy = without_f(w, layer);
+    layer = copy.data();
+  }
   const GateOrder& order = gate_order(config);
   const std::int64_t h = config.hidden_size, s = state_size(config), lanes = lanes_, hp = hp_, in = w.at.in;
-  const T *weight_ih = parameters + w.at.weight_ih, *weight_hr = parameters + w.at.weight_hr;
-  pack_biases(w, parameters);
+  const T* weight_ih = layer;
+  const T* weight_hh = layer + (w.at.weight_hh - w.at.weight_ih);
+  const T* weight_hr = layer + (w.at.weight_hr - w.at.weight_ih);
+  pack_biases(w, layer);
   // About a nanosecond an element; worth a second thread from some 30 us on.
   const std::int64_t elements = order.gates * h * (in + 2 * h);
   on_team(Together::kApart, elements > 30000 ? num_threads() : 1, [&](int index, int count) {
-    packing_.pack(w, parameters + w.at.weight_hh, index, count);
+    packing_.pack(w, weight_hh, index, count);
     for (std::int64_t b = index; b < hp / lanes; b += count) {
       for (int g = 0; g < order.gates; ++g) {
         const T* rows = weight_ih + g * h * in;
@@ -199,7 +225,9 @@ Weights<T>::Weights(const RnnConfig& for_config, Phase for_phase, const void* pa
   phase = for_phase;
   memory_.reserve(lay_out(nullptr));
   lay_out(memory_.span().data());
-  for (const LayerWeights<T>& w : layers_) pack_layer(w, static_cast<const T*>(parameters));
+  for (const LayerWeights<T>& w : layers_) {
+    pack_layer(w, static_cast<const T*>(parameters) + w.at.weight_ih);
+  }
 }
 
 template class RecurrentPacking<float>;

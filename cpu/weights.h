@@ -62,8 +62,9 @@ class Weights final : public Packed {
 
  private:
   std::size_t lay_out(std::byte* memory);  // the bytes it takes; without memory only those
-  void pack_layer(const LayerWeights<T>& w, const T* parameters) const;
-  void pack_biases(const LayerWeights<T>& w, const T* parameters) const;
+  void pack_layer(const LayerWeights<T>& w, const T* layer) const;
+  std::vector<T> without_f(const LayerWeights<T>& w, const T* layer) const;
+  void pack_biases(const LayerWeights<T>& w, const T* layer) const;
 
   int directions_;
   std::int64_t lanes_, hp_, sp_;

@@ -24,8 +24,8 @@ struct LayerWeights {
   T *norm_input, *norm_recurrent, *norm_c, *norm_c_bias;
 };
 
-// A gate whose parameters are not read has zeros in their place: else one that is not finite would be, by a
-// gradient of 0.
+// A gate whose parameters are not read has zeros in their place: a gradient of 0 times one that is not finite
+// would be NaN.
 inline constexpr int kEveryGate = -1, kForgetGate = 1;
 
 template <class T>
@@ -60,12 +60,10 @@ struct PackBias {
   T* to;
   const T *ih, *hh;  // [G * H]; null: none
   GateOrder order;
-  int unread_gate;
   std::int64_t h;
   RONDO_CELL_FN void operator()(std::int64_t gate_column, std::int64_t unit) const {
     T sum = 0;
     for (int g = 0; g < order.gates; ++g) {
-      if (g == unread_gate) continue;
       if (ih != nullptr && order.input_column[g] == gate_column) sum += ih[g * h + unit];
       if (hh != nullptr && order.recurrent_column[g] == gate_column) sum += hh[g * h + unit];
     }
@@ -136,7 +134,7 @@ class Weights final : public Packed {
     runtime_.for_each(rows, w.at.in,
                       PackInput<T>{w.input, parameters + w.at.weight_ih, order, unread, h, w.at.in});
     runtime_.for_each(rows, s, PackGates<T>{w.recurrent, parameters + w.at.weight_hh, unread, h, s});
-    runtime_.for_each(order.columns, h, PackBias<T>{w.bias, bias_ih, bias_hh, order, unread, h});
+    runtime_.for_each(order.columns, h, PackBias<T>{w.bias, bias_ih, bias_hh, order, h});
     if (w.peephole != nullptr) {  // i f o: f is the second here, too
       runtime_.for_each(3 * h, 1, PackGates<T>{w.peephole, parameters + w.at.weight_ch, unread, h, 1});
     }

@@ -57,17 +57,31 @@ inline std::vector<NetworkKind> kinds_of_16_bits() {
   return all;
 }
 
-// With elements of 16 bits, those cases whose options the device has.
+// Of every shape and every option that the cell has.
+struct NamedProblem {
+  std::string name, reason;
+  Problem problem;
+};
+inline std::vector<NamedProblem> every_case(const NetworkKind& kind) {
+  std::vector<NamedProblem> all;
+  for (const Case& c : cases()) all.push_back({c.name, c.reason, problem_of(c, kind.cell, kind.dtype)});
+  for (const OptionCase& c : option_cases()) {
+    if (c.has(kind.cell)) all.push_back({c.name, c.reason, problem_of(c, kind.cell, kind.dtype)});
+  }
+  return all;
+}
+
+// With elements of 16 bits, those cases whose options the device has, none of them resets.
 inline void check_every_case(const NetworkKind& kind, Device device) {
   Measured measured;
   int checked = 0;
-  for (const Case& c : cases()) {
+  for (const NamedProblem& c : every_case(kind)) {
     if (!selected(c.name)) continue;
-    SCOPED_TRACE(std::string(c.name) + " (" + c.reason + "); " + repeat(c.name));
-    const Problem p = problem_of(c, kind.cell, kind.dtype);
-    if (element_bytes(kind.dtype) == 2 && !supports(p.config, Phase::kTraining, device).ok) continue;
+    SCOPED_TRACE(c.name + " (" + c.reason + "); " + repeat(c.name));
+    const bool has = c.problem.resets.empty() && supports(c.problem.config, Phase::kTraining, device).ok;
+    if (element_bytes(kind.dtype) == 2 && !has) continue;
     ++checked;
-    check_on_device(p, device, true, measured);
+    check_on_device(c.problem, device, true, measured);
     if (::testing::Test::HasFailure()) return;
   }
   EXPECT_GT(checked, 0);

@@ -1,5 +1,5 @@
-// The options of cells on the CUDA backend's step path, on a runtime of the host: against the CPU, and its
-// gradients against differences of its own forward passes.
+// The options of cells on the CUDA backend's step path, on a runtime of the host, against the CPU: together,
+// with masks that are drawn, and with gradients that accumulate.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -96,27 +96,28 @@ struct Shaped {
   const char* name;
   Direction direction;
   Layout layout;
-  std::vector<std::int32_t> lengths;  // of three rows; empty: all steps
+  Ragged ragged;
 };
 const std::vector<Shaped>& shapes() {
   static const std::vector<Shaped> all = {
-      {"uniform", Direction::kForward, Layout::kTimeMajor, {}},
-      {"both_ragged", Direction::kBidirectional, Layout::kTimeMajor, {3, 0, 5}},
-      {"reverse_batch_major", Direction::kReverse, Layout::kBatchMajor, {}},
-      {"batch_major_ragged", Direction::kForward, Layout::kBatchMajor, {2, 5, 4}},
+      {"uniform", Direction::kForward, Layout::kTimeMajor, Ragged::kNone},
+      {"both_ragged", Direction::kBidirectional, Layout::kTimeMajor, Ragged::kZeros},
+      {"reverse_batch_major", Direction::kReverse, Layout::kBatchMajor, Ragged::kNone},
+      {"batch_major_ragged", Direction::kForward, Layout::kBatchMajor, Ragged::kUnsorted},
   };
   return all;
 }
 
-constexpr std::int64_t kT = 5, kN = 3;
+// More rows than one chunk of their sums has.
+constexpr std::int64_t kT = 4, kN = 35;
 
 // One network and call.
 struct Network {
   RnnConfig config;
-  std::vector<std::int32_t> lengths;
+  std::vector<std::int64_t> lengths;
   Tensor x, h0, c0, dy, dh_n, dc_n, dc;
 
-  Network(const RnnConfig& of, const std::vector<std::int32_t>& rows) : config(of), lengths(rows) {
+  Network(const RnnConfig& of, const std::vector<std::int64_t>& rows) : config(of), lengths(rows) {
     const bool lstm = config.cell == Cell::kLstm;
     const std::int64_t states = config.num_layers * num_directions(config), h = config.hidden_size;
     const auto array = [&](const Shape& shape, std::uint64_t seed) {
@@ -158,151 +159,71 @@ RnnConfig configured(const NetworkKind& kind, const Option& option, const Shaped
   return config;
 }
 
-// Larger than drawn parameters, so that clips are met and functions leave their linear parts.
-void widen(Rnn& rnn) {
-  std::vector<double> values = values_of(rnn.parameters());
-  for (double& v : values) v *= 1.5;
-  store(rnn.parameters(), values);
+// Factors and biases of normalisation too, and large enough that clips are met and functions leave their
+// linear parts.
+void draw_parameters(Rnn& rnn) {
+  const TensorView all = rnn.parameters();
+  store(all, RandomFill(20).values(all.shape.count(), 0.7, all.dtype));
 }
 
-class StepOptionsOf : public EachNetwork {
- protected:
-  // body(config, lengths) for each option that the cell has and each of the shapes.
-  template <class Body>
-  void each(std::span<const Shaped> of, const Body& body) const {
-    step_gpu();
-    for (const Option& option : options()) {
-      if (!option.applies_to(GetParam().cell)) continue;
-      for (const Shaped& shape : of) {
-        SCOPED_TRACE(std::string(option.name) + " " + shape.name);
-        body(configured(GetParam(), option, shape), shape.lengths);
-        if (HasFailure()) return;
-      }
-    }
-  }
-};
+class StepOptionsOf : public EachNetwork {};
 INSTANTIATE_TEST_SUITE_P(Each, StepOptionsOf, ::testing::ValuesIn(network_kinds()), kind_name);
 
-// All that an inference and a training pass give, by name.
+// All that an inference pass and two training passes give, by name.
 using Solved = std::vector<std::pair<std::string, std::vector<double>>>;
-Solved solve(const RnnConfig& config, const std::vector<std::int32_t>& lengths, Device device) {
+Solved solve(const RnnConfig& config, const std::vector<std::int64_t>& lengths, Device device) {
   const Network network(config, lengths);
   Rnn rnn(config, device);
-  widen(rnn);
+  draw_parameters(rnn);
   Solved solved;
   const auto keep = [&](const std::string& name, ConstTensorView array) {
     if (array.shape.rank() > 0) solved.emplace_back(name, values_of(array));
   };
-  Tape tape;
-  for (Tape* phase : {static_cast<Tape*>(nullptr), &tape}) {
-    const ForwardResult r = network.forward(rnn, phase);
-    const std::string when = phase == nullptr ? " in inference" : " in training";
+  const auto keep_outputs = [&](const ForwardResult& r, const std::string& when) {
     keep("y" + when, r.y), keep("h_n" + when, r.h_n), keep("c_n" + when, r.c_n), keep("c" + when, r.c);
-    if (phase == nullptr) continue;
+  };
+  keep_outputs(network.forward(rnn, nullptr), " in inference");
+  for (int pass = 0; pass < 2; ++pass) {  // twice, since gradients of parameters accumulate
+    Tape tape;
+    const ForwardResult r = network.forward(rnn, &tape);
     const BackwardResult back = network.backward(rnn, tape);
+    if (pass > 0) continue;
+    keep_outputs(r, " in training");
     keep("dx", back.dx), keep("dh0", back.dh0), keep("dc0", back.dc0);
   }
   for (const ParameterInfo& p : parameter_layout(config)) keep("d " + p.name, rnn.gradient(p.name));
   return solved;
 }
 
-// Each may be off by what tolerance.h allows: how far the problem itself magnifies rounding is what the CPU's
-// f32 and f64 differ by.
+// Two results, so twice what tolerance.h allows one: how far the problem itself magnifies rounding is what
+// the CPU's f32 and f64 differ by.
+void expect_those_of_the_cpu(RnnConfig config, const std::vector<std::int64_t>& lengths) {
+  const Solved there = solve(config, lengths, kFakeGpu), cpu = solve(config, lengths, Device{});
+  const double eps = epsilon(config.dtype), eps_f32 = epsilon(DType::kF32);
+  config.dtype = DType::kF32;
+  const Solved narrow = solve(config, lengths, Device{});
+  config.dtype = DType::kF64;
+  const Solved wide = solve(config, lengths, Device{});
+  const auto longest = static_cast<double>(longest_sums(config, kT, kN).backward);
+  ASSERT_EQ(there.size(), cpu.size());
+  for (std::size_t i = 0; i < cpu.size(); ++i) {
+    const auto& [name, expected] = cpu[i];
+    const double own = largest_difference(narrow[i].second, wide[i].second) * eps / eps_f32;
+    const double rounding = 16 * std::ceil(std::log2(longest)) * eps * largest_magnitude(expected);
+    EXPECT_LE(largest_difference(there[i].second, expected), std::max(rounding, 8 * own)) << name;
+  }
+}
+
 TEST_P(StepOptionsOf, AreThoseOfTheCpu) {
-  each(shapes(), [](RnnConfig config, const std::vector<std::int32_t>& lengths) {
-    const Solved there = solve(config, lengths, kFakeGpu), cpu = solve(config, lengths, Device{});
-    const double eps = epsilon(config.dtype), eps_f32 = epsilon(DType::kF32);
-    config.dtype = DType::kF32;
-    const Solved narrow = solve(config, lengths, Device{});
-    config.dtype = DType::kF64;
-    const Solved wide = solve(config, lengths, Device{});
-    const auto longest = static_cast<double>(longest_sums(config, kT, kN).backward);
-    ASSERT_EQ(there.size(), cpu.size());
-    for (std::size_t i = 0; i < cpu.size(); ++i) {
-      const auto& [name, expected] = cpu[i];
-      const double own = largest_difference(narrow[i].second, wide[i].second) * eps / eps_f32;
-      const double rounding = 16 * std::ceil(std::log2(longest)) * eps * largest_magnitude(expected);
-      EXPECT_LE(largest_difference(there[i].second, expected), std::max(rounding, 4 * own)) << name;
+  step_gpu();
+  for (const Option& option : options()) {
+    if (!option.applies_to(GetParam().cell)) continue;
+    for (const Shaped& shape : shapes()) {
+      SCOPED_TRACE(std::string(option.name) + " " + shape.name);
+      expect_those_of_the_cpu(configured(GetParam(), option, shape), lengths_of(shape.ragged, kT, kN));
+      if (HasFailure()) return;
     }
-  });
-}
-
-std::vector<NetworkKind> kinds_of_f64() {
-  std::vector<NetworkKind> all = network_kinds();
-  std::erase_if(all, [](const NetworkKind& kind) { return kind.dtype != DType::kF64; });
-  return all;
-}
-
-double dot(ConstTensorView a, ConstTensorView b) {
-  if (a.absent() || b.absent()) return 0;
-  const std::vector<double> p = values_of(a), q = values_of(b);
-  double sum = 0;
-  for (std::size_t i = 0; i < p.size(); ++i) sum += p[i] * q[i];
-  return sum;
-}
-
-// Along one random direction of each array: (f(+s) - f(-s)) / 2s, whose error goes with s^2, and which a
-// second step tells; what rounding adds goes with 1 / s.
-void check_differences(const RnnConfig& config, const std::vector<std::int32_t>& lengths) {
-  Network network(config, lengths);
-  Rnn rnn(config, kFakeGpu);
-  widen(rnn);
-  double scale = 0;
-  Tape unused;
-  const auto loss = [&] {
-    const ForwardResult r = network.forward(rnn, &unused);
-    const double parts[] = {dot(r.y, network.dy), dot(r.h_n, network.dh_n), dot(r.c_n, network.dc_n),
-                            dot(r.c, network.dc)};
-    double sum = 0;
-    for (double part : parts) sum += part, scale = std::max(scale, std::abs(part));
-    return sum;
-  };
-  // Twice, since those of parameters accumulate.
-  BackwardResult back;
-  for (int pass = 0; pass < 2; ++pass) {
-    Tape tape;
-    const ForwardResult kept = network.forward(rnn, &tape);
-    back = network.backward(rnn, tape);
   }
-  const auto check = [&](const char* name, const std::function<TensorView()>& array, ConstTensorView gradient,
-                         double passes) {
-    const Tensor values = copy_of(array());
-    const Tensor direction = random_tensor(config.dtype, values.shape(), 77);
-    const auto slope = [&](double s) {
-      double ends[2];
-      for (int side = 0; side < 2; ++side) {
-        std::vector<double> moved = values_of(values);
-        const std::vector<double> d = values_of(direction);
-        for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += (side == 0 ? s : -s) * d[i];
-        store(array(), moved);
-        ends[side] = loss();
-      }
-      return (ends[0] - ends[1]) / (2 * s);
-    };
-    constexpr double kStep = 1e-5;
-    const double once = slope(kStep), twice = slope(2 * kStep);
-    store(array(), values_of(values));
-    const double allowed = 4 * std::abs(once - twice) + 256 * epsilon(DType::kF64) * scale / kStep;
-    EXPECT_NEAR(dot(gradient, direction) / passes, once, allowed) << name;
-  };
-  check(
-      "x", [&] { return network.x.view(); }, back.dx, 1);
-  check(
-      "h0", [&] { return network.h0.view(); }, back.dh0, 1);
-  if (config.cell == Cell::kLstm)
-    check(
-        "c0", [&] { return network.c0.view(); }, back.dc0, 1);
-  for (const ParameterInfo& p : parameter_layout(config)) {
-    check(
-        p.name.c_str(), [&] { return rnn.parameter(p.name); }, copy_of(rnn.gradient(p.name)), 2);
-  }
-}
-
-class StepOptionsF64 : public StepOptionsOf {};
-INSTANTIATE_TEST_SUITE_P(Each, StepOptionsF64, ::testing::ValuesIn(kinds_of_f64()), kind_name);
-
-TEST_P(StepOptionsF64, GradientsAreThoseOfDifferences) {
-  each(std::span(shapes()).subspan(1, 2), check_differences);
 }
 
 // Whatever the parameters of the forget gate hold.

@@ -71,8 +71,8 @@ struct RnnConfig {
   double dropconnect = 0;  // on the elements of R, one mask a pass for all rows
 
   // LSTM only. i and f see c_{t-1}, o sees c_t, through weight_ch (Gers and Schmidhuber 2000); f = 1 - i, the
-  // parameters of f not read; h = weight_hr (o f(c)) of size P < H (Sak et al. 2014), 0: none; every c_t of the
-  // last layer is an output.
+  // parameters of f not read (but by layer_norm's mean and variance); h = weight_hr (o f(c)) of size P < H
+  // (Sak et al. 2014), 0: none; every c_t of the last layer is an output.
   bool peephole = false;
   bool input_forget = false;
   std::int64_t projection_size = 0;
