@@ -96,6 +96,8 @@ class Truth {
   LongestSums sums_;
   reference::Network<Wide> wide_;
   reference::Network<Own> same_;
+  // Of data moved by a rounding each: how much the problem itself magnifies one, also where same_ was lucky.
+  reference::Network<Wide> moved_;
 };
 
 // The next seed whose data stay clear of kinks. For a SimpleRNN's relu in 16 bits draw() itself sees to that.

@@ -12,7 +12,7 @@
 namespace rondo {
 namespace {
 
-constexpr std::uint64_t kFirstSeed = 1100;
+constexpr std::uint64_t kFirstSeed = 1000;
 constexpr std::uint64_t kConfigurations = 120;  // for each instruction set and element type
 constexpr std::uint64_t kCalls = 3;
 

@@ -215,7 +215,8 @@ struct RowCell {
     for (Index k = 0; k < S; ++k) of_h += abs(r(at * S + k) * s.h_in[g * S + k]);
     if (config.layer_norm) of_x *= abs(weights.norm_ih[at] * s.normal_x.scale);
     if (config.layer_norm) of_h *= abs(weights.norm_hh[at] * s.normal_h.scale);
-    for (const Real* bias : {weights.b_ih, weights.b_hh}) of_x += bias ? abs(bias[at]) : Real(0);
+    if (weights.b_ih) of_x += abs(weights.b_ih[at]);
+    if (weights.b_hh) of_x += abs(weights.b_hh[at]);
     return of_x + of_h + abs(s.a[at] - s.u[at] - s.v[at]);
   }
   KinkDistance<Real> distance_to_kink(const Step<Real>& s) const {

@@ -51,17 +51,30 @@ inline LongestSums longest_sums(const RnnConfig& config, std::int64_t t, std::in
   return k;
 }
 
+// What the reference gives in T's arithmetic, and in the wider type of data moved by a rounding each: how
+// much the problem magnifies rounding. The first alone may have been lucky where little is summed and much
+// cancels.
+template <class T>
+struct Roundings {
+  const std::vector<typename Precision<T>::Own>& same_type;
+  const std::vector<typename Precision<T>::Truth>& moved;
+};
+struct SumLength {
+  std::int64_t longest;
+  bool backward;
+};
+
 // Collects the measured error as a fraction of what is allowed, and says which tensor came closest.
 class Measured {
  public:
-  // truth and same_type hold the reference in the wider type and in T's arithmetic.
+  // truth: of the reference in the wider type.
   template <class T>
   void expect_close(const std::string& name, std::span<const T> got,
-                    const std::vector<typename Precision<T>::Truth>& truth,
-                    const std::vector<typename Precision<T>::Own>& same_type, std::int64_t longest_sum,
-                    bool backward) {
+                    const std::vector<typename Precision<T>::Truth>& truth, const Roundings<T>& roundings,
+                    const SumLength& sum) {
     ASSERT_EQ(got.size(), truth.size()) << name;
-    ASSERT_EQ(same_type.size(), truth.size()) << name;
+    ASSERT_EQ(roundings.same_type.size(), truth.size()) << name;
+    ASSERT_EQ(roundings.moved.size(), truth.size()) << name;
     // Below this a tensor counts as zero: products of two such numbers leave the type's range.
     long double largest = std::sqrt(static_cast<long double>(kSmallest<T>));
     long double own = 0, error = 0;
@@ -69,15 +82,16 @@ class Measured {
     for (std::size_t i = 0; i < truth.size(); ++i) {
       const long double expected = truth[i];
       largest = std::max(largest, std::abs(expected));
-      own = std::max(own, std::abs(expected - static_cast<double>(same_type[i])));
+      own = std::max({own, std::abs(expected - static_cast<double>(roundings.same_type[i])),
+                      std::abs(expected - static_cast<long double>(roundings.moved[i]))});
       const long double off = std::abs(expected - static_cast<double>(got[i]));
       if (!(off <= error)) {  // a NaN wins and stays
         worst = i;
         error = std::isnan(off) ? std::numeric_limits<long double>::infinity() : off;
       }
     }
-    const double depth = std::ceil(std::log2(static_cast<double>(std::max<std::int64_t>(longest_sum, 2))));
-    const double rounding = 4 * (backward ? 2 : 1) * depth * kEpsilon<T>;
+    const double depth = std::ceil(std::log2(static_cast<double>(std::max<std::int64_t>(sum.longest, 2))));
+    const double rounding = 4 * (sum.backward ? 2 : 1) * depth * kEpsilon<T>;
     const double allowed = std::max(rounding, static_cast<double>(4 * own / largest));
     const double fraction = static_cast<double>(error / largest) / allowed;
     if (!(fraction <= worst_)) {
