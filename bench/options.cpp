@@ -160,6 +160,14 @@ Row measure_row(const OptionsRun& run, const Option& option, std::int64_t n, ron
 }  // namespace
 
 void run_options(const OptionsRun& run) {
+  std::string known;
+  for (const Option& option : kOptions) known += (known.empty() ? "" : ", ") + std::string(option.name);
+  for (const std::string& name : run.names) {
+    const auto its = [&](const Option& option) { return name == option.name; };
+    if (std::none_of(std::begin(kOptions), std::end(kOptions), its)) {
+      throw rondo::InvalidArgument("options: --names has \"" + name + "\", expected some of " + known);
+    }
+  }
   rondo::set_num_threads(run.threads);
   std::printf(
       "%s, %s, %d thread(s), f32, T = %ld, I = H = %ld; us of the plain cell, and the option's over it\n",

@@ -47,11 +47,6 @@ struct Rnn::Impl {
   DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
   enum class Newer { kHost, kHome, kZeros } newer = Newer::kZeros;  // of the gradients
   std::int64_t fetches = 0, sends = 0;  // of gradients, of parameters, where home is not the host
-  // Steps of some rows of a state: these rows' h and c, one beside the other, and which step saw each row
-  // last.
-  Tensor chosen[2];
-  std::vector<std::uint64_t> seen;
-  std::uint64_t steps = 0;
 
   Impl(const RnnConfig& c, DeviceChoice asked)
       : config(c), forced(asked ? asked : device_from_environment()), home(forced.value_or(Device())) {
@@ -173,21 +168,22 @@ struct Rnn::Impl {
     return {static_cast<const std::byte*>(h.data) + last, config.dtype, Shape{n, width}};
   }
 
-  // Memory for any choice of rows of a state with n of them.
-  void reserve_chosen(std::int64_t n) {
-    if (std::ssize(seen) >= n) return;
-    make_states(n, chosen[0], chosen[1]);
-    seen.resize(static_cast<std::size_t>(n));
+  // Memory for any choice of a state's rows.
+  void reserve_chosen(State& state) const {
+    const std::int64_t n = state.h_.shape()[1];
+    if (std::ssize(state.seen_) == n) return;
+    make_states(n, state.chosen_h_, state.chosen_c_);
+    state.seen_.assign(static_cast<std::size_t>(n), 0);
   }
   static TensorView first_rows(Tensor& states, std::int64_t n) {
     const Shape& shape = states.shape();
     return {states.view().data, states.dtype(), Shape{shape[0], n, shape[2]}};
   }
-  void expect_once(ConstTensorView rows) {
-    ++steps;
+  static void expect_once(State& state, ConstTensorView rows) {
+    ++state.steps_;
     for (std::int64_t i = 0; i < rows.shape[0]; ++i) {
-      const std::int64_t row = index_at(rows, i);
-      validate_once(row, std::exchange(seen[static_cast<std::size_t>(row)], steps) != steps);
+      auto& seen = state.seen_[static_cast<std::size_t>(index_at(rows, i))];
+      validate_once(index_at(rows, i), std::exchange(seen, state.steps_) != state.steps_);
     }
   }
   // Out of the state of all streams into that of the chosen ones, or back.
@@ -364,7 +360,7 @@ State Rnn::make_state(std::int64_t n) {
   State state;
   impl_->make_states(n, state.h_, state.c_);
   impl_->packed(impl_->plan_for(Phase::kInference, 1, n));
-  impl_->reserve_chosen(n);
+  impl_->reserve_chosen(state);
   return state;
 }
 
@@ -374,20 +370,22 @@ ConstTensorView Rnn::step(ConstTensorView x_t, State& state) {
 }
 
 ConstTensorView Rnn::step(ConstTensorView x_t, State& state, ConstTensorView rows) {
+  if (rows.absent()) return step(x_t, state);
   Impl& m = *impl_;
   validate_step(m.config, x_t, state, rows);
-  m.reserve_chosen(state.h().shape[1]);
-  m.expect_once(rows);
+  m.reserve_chosen(state);
+  Impl::expect_once(state, rows);
+  Tensor* const all[] = {&state.h_, &state.c_};
+  Tensor* const room[] = {&state.chosen_h_, &state.chosen_c_};
   TensorView chosen[2];
-  Tensor* const pools[] = {&state.h_, &state.c_};
   for (int i = 0; i < 2; ++i) {
-    if (pools[i]->absent()) continue;
-    chosen[i] = m.first_rows(m.chosen[i], rows.shape[0]);
-    m.copy_rows(rows, *pools[i], chosen[i], Impl::Way::kOut);
+    if (all[i]->absent()) continue;
+    chosen[i] = Impl::first_rows(*room[i], rows.shape[0]);
+    Impl::copy_rows(rows, *all[i], chosen[i], Impl::Way::kOut);
   }
   const ConstTensorView y = m.step(x_t, chosen[0], chosen[1]);
   for (int i = 0; i < 2; ++i) {
-    if (!pools[i]->absent()) m.copy_rows(rows, *pools[i], chosen[i], Impl::Way::kBack);
+    if (!all[i]->absent()) Impl::copy_rows(rows, *all[i], chosen[i], Impl::Way::kBack);
   }
   return y;
 }

@@ -41,18 +41,9 @@ std::string to_string(MathMode mode) { return name(kMathModes, mode); }
 std::string to_string(Activation activation) { return name(kActivations, activation); }
 std::string to_string(const ActivationFunction& f) {
   const std::string text = to_string(f.kind);
-  switch (f.kind) {
-    case Activation::kElu:
-    case Activation::kLeakyRelu:
-    case Activation::kThresholdedRelu:
-      return text + "(" + number(f.alpha) + ")";
-    case Activation::kHardSigmoid:
-    case Activation::kAffine:
-    case Activation::kScaledTanh:
-      return text + "(" + number(f.alpha) + ", " + number(f.beta) + ")";
-    default:
-      return text;
-  }
+  if (!ActivationFunction::has_alpha(f.kind)) return text;
+  return text + "(" + number(f.alpha) + (ActivationFunction::has_beta(f.kind) ? ", " + number(f.beta) : "") +
+         ")";
 }
 
 namespace {
@@ -84,6 +75,7 @@ std::string options_of(const RnnConfig& c) {
   value("zoneout_c", c.zoneout_c);
   value("dropconnect", c.dropconnect);
   value("checkpoint_every", static_cast<double>(c.checkpoint_every));
+  flag("masked_outputs=repeat", c.masked_outputs == MaskedOutputs::kRepeat);
   return text;
 }
 

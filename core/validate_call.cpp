@@ -145,7 +145,7 @@ class Call {
   const RnnConfig& config_;
   Device device_;
   CallSizes sizes_;
-  Block blocks_[16];  // backward has the most, 13
+  Block blocks_[16];  // backward has the most, 14
   std::size_t count_ = 0;
 };
 
@@ -217,7 +217,9 @@ void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const D
 void check_weights(const Call& call, const Plan& plan, bool training, const Packed* weights) {
   call.expect(weights != nullptr, "weights are empty, expected the result of Plan::pack");
   const RnnConfig &have = weights->config, &want = plan.config();
-  call.expect(have == want, "weights were packed for ", have, ", expected ", want);
+  const bool alike = to_string(have) == to_string(want);
+  call.expect(have == want, "weights were packed for ", have, ", expected ", want,
+              alike ? ", which differs in an option that this does not name" : "");
   const Device on = weights->device, device = plan.options().device;
   call.expect(on == device, "weights were packed for ", on, ", expected ", device);
   call.expect(!training || weights->phase == Phase::kTraining,

@@ -1,6 +1,7 @@
 // Checks of configurations, plans and names.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/validate.h"
 
@@ -29,10 +30,18 @@ void check_product(const char* where, const char* what, std::initializer_list<st
   }
 }
 
-void check_function(const char* name, const ActivationFunction& f) {
+// Whether a pass in this type computes with the number as it is meant. Of 16 bits products are summed in f32.
+bool fits(double value, DType type) {
+  if (type == DType::kF64 || value == 0) return true;
+  const double size = std::abs(value);
+  return size >= std::numeric_limits<float>::min() && size <= std::numeric_limits<float>::max();
+}
+
+void check_function(const char* name, const ActivationFunction& f, DType type) {
   check_enum(name, f.kind, Activation::kThresholdedRelu);
   const bool finite = std::isfinite(f.alpha) && std::isfinite(f.beta);
-  require(finite, "RnnConfig: ", name, " is ", f, ", expected finite numbers");
+  require(finite && fits(f.alpha, type) && fits(f.beta, type), "RnnConfig: ", name, " is ", f,
+          ", expected numbers that are finite, and no denormals, in ", type);
   const bool signless = f.kind == Activation::kElu || f.kind == Activation::kLeakyRelu ||
                         f.kind == Activation::kThresholdedRelu;
   require(!signless || f.alpha >= 0, "RnnConfig: ", name, " is ", f, ", expected alpha >= 0");
@@ -40,9 +49,9 @@ void check_function(const char* name, const ActivationFunction& f) {
           ", expected alpha other than 0");
 }
 
-void check_clip(const char* name, double clip) {
-  require(clip >= 0 && std::isfinite(clip), "RnnConfig: ", name, " is ", clip,
-          ", expected a finite bound above 0, or 0 for none");
+void check_clip(const char* name, double clip, DType type) {
+  require(clip >= 0 && std::isfinite(clip) && fits(clip, type), "RnnConfig: ", name, " is ", clip,
+          ", expected a bound above 0 that ", type, " holds, or 0 for none");
 }
 
 // What an option needs of the others.
@@ -57,8 +66,8 @@ void check_options(const RnnConfig& c) {
   needs_lstm("cell_sequence", c.cell_sequence);
   needs_lstm("cell_clip", c.cell_clip != 0);
   needs_lstm("zoneout_c", c.zoneout_c != 0);
-  check_clip("preactivation_clip", c.preactivation_clip);
-  check_clip("cell_clip", c.cell_clip);
+  check_clip("preactivation_clip", c.preactivation_clip, c.dtype);
+  check_clip("cell_clip", c.cell_clip, c.dtype);
   require(c.projection_size >= 0 && c.projection_size < std::max<std::int64_t>(c.hidden_size, 1),
           "RnnConfig: projection_size is ", c.projection_size,
           ", expected 0 for none, or 1 to hidden_size - 1 = ", c.hidden_size - 1);
@@ -68,8 +77,9 @@ void check_options(const RnnConfig& c) {
   require(!c.layer_norm || c.projection_size == 0,
           "RnnConfig: layer_norm is set with a projection, expected one of ", "the two");
   const double epsilon = c.layer_norm_epsilon;
-  require(epsilon > 0 && std::isfinite(epsilon), "RnnConfig: layer_norm_epsilon is ", epsilon,
-          ", expected a finite number above 0");
+  require(epsilon > 0 && std::isfinite(epsilon) && fits(epsilon, c.dtype),
+          "RnnConfig: layer_norm_epsilon is ", epsilon, ", expected a number above 0 that ", c.dtype,
+          " holds");
   validate_least("RnnConfig", "checkpoint_every", c.checkpoint_every, 0);
   require(c.checkpoint_every == 0 || c.direction != Direction::kBidirectional,
           "RnnConfig: checkpoint_every is ", c.checkpoint_every,
@@ -92,9 +102,9 @@ void validate_config(const RnnConfig& c) {
   check_enum("direction", c.direction, Direction::kBidirectional);
   check_enum("merge", c.merge, Merge::kNone);
   check_enum("bias", c.bias, Bias::kDouble);
-  check_function("activation", c.activation);
-  check_function("gate_activation", c.gate_activation);
-  check_function("output_activation", c.output_activation);
+  check_function("activation", c.activation, c.dtype);
+  check_function("gate_activation", c.gate_activation, c.dtype);
+  check_function("output_activation", c.output_activation, c.dtype);
   check_enum("gru_reset", c.gru_reset, GruReset::kBefore);
   check_enum("layout", c.layout, Layout::kBatchMajor);
   check_enum("outputs", c.outputs, Outputs::kLast);

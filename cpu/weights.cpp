@@ -156,6 +156,10 @@ void Weights<T>::pack_biases(const LayerWeights<T>& w, const T* layer) const {
     pad(w.norm_x + order.input_column[g] * hp_, w.at.norm_ih + g * h);
     pad(w.norm_h + g * hp_, w.at.norm_hh + g * h);
   }
+  if (config.input_forget) {  // nothing of f but its part of the moments is read, not even times zero
+    std::fill_n(w.norm_x + order.input_column[1] * hp_, hp_, T(0));
+    std::fill_n(w.norm_h + hp_, hp_, T(0));
+  }
   if (config.cell != Cell::kLstm) return;
   pad(w.norm_c, w.at.norm_c);
   pad(w.norm_c_shift, w.at.norm_c_bias);

@@ -147,15 +147,15 @@ class Weights final : public Packed {
   void pack_norms(const LayerWeights<T>& w, const T* parameters) const {
     const GateOrder& order = gate_order(config);
     const std::int64_t h = config.hidden_size, rows = order.gates * h;
-    runtime_.for_each(rows, 1,
-                      PackInput<T>{w.norm_input, parameters + w.at.norm_ih, order, kEveryGate, h, 1});
-    const auto copy = [&](T* to, std::int64_t from, std::int64_t count) {
-      runtime_.for_each(count, 1, PackGates<T>{to, parameters + from, kEveryGate, h, 1});
-    };
-    copy(w.norm_recurrent, w.at.norm_hh, rows);
+    const int unread = config.input_forget ? kForgetGate : kEveryGate;
+    runtime_.for_each(rows, 1, PackInput<T>{w.norm_input, parameters + w.at.norm_ih, order, unread, h, 1});
+    runtime_.for_each(rows, 1, PackGates<T>{w.norm_recurrent, parameters + w.at.norm_hh, unread, h, 1});
     if (config.cell != Cell::kLstm) return;
-    copy(w.norm_c, w.at.norm_c, h);
-    copy(w.norm_c_bias, w.at.norm_c_bias, h);
+    const auto copy = [&](T* to, std::int64_t from) {
+      runtime_.for_each(h, 1, PackGates<T>{to, parameters + from, kEveryGate, h, 1});
+    };
+    copy(w.norm_c, w.at.norm_c);
+    copy(w.norm_c_bias, w.at.norm_c_bias);
   }
 
   std::shared_ptr<Runtime> owner_;

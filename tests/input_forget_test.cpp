@@ -40,5 +40,25 @@ TEST(InputForget, ReadsNoParameterOfF) {
   }
 }
 
+// With layer normalisation W, R and so the moments of all gates read them, but no factor of f is.
+TEST(InputForget, ReadsNoFactorOfFsNormalisedSums) {
+  constexpr std::size_t kH = 5;
+  Rnn rnn({.cell = Cell::kLstm, .input_size = 3, .hidden_size = kH, .input_forget = true, .layer_norm = true},
+          Device{});
+  for (const char* name : {"norm_ih_l0", "norm_hh_l0"}) {
+    for (float& e : rnn.parameter(name).span<float>().subspan(kH, kH))
+      e = std::numeric_limits<float>::quiet_NaN();
+  }
+  Tensor x(DType::kF32, {4, 2, 3}), dy(DType::kF32, {4, 2, kH});
+  float next = 0;
+  for (float& e : x.span<float>()) e = std::sin(next += 1);
+  for (float& e : dy.span<float>()) e = 1;
+  Tape tape;
+  const ForwardResult out = rnn.forward(x, {.tape = &tape});
+  const BackwardResult back = rnn.backward(tape, {.dy = dy});
+  for (const float e : back.dx.span<float>()) ASSERT_TRUE(std::isfinite(e));
+  for (const float e : rnn.gradients().span<float>()) ASSERT_TRUE(std::isfinite(e));
+}
+
 }  // namespace
 }  // namespace rondo::testing

@@ -73,8 +73,11 @@ TEST(InvalidConfig, ActivationFunctions) {
     with(F(Activation::kLeakyRelu, -0.01), "alpha >= 0");
     with(F(Activation::kThresholdedRelu, -1), "alpha >= 0");
     with(F(Activation::kScaledTanh, 0, 1), "alpha other than 0");
-    with(F(Activation::kAffine, std::numeric_limits<double>::quiet_NaN()), "finite numbers");
-    with(F(Activation::kHardSigmoid, 0.2, std::numeric_limits<double>::infinity()), "finite numbers");
+    with(F(Activation::kAffine, std::numeric_limits<double>::quiet_NaN()), "numbers that are finite");
+    with(F(Activation::kHardSigmoid, 0.2, std::numeric_limits<double>::infinity()),
+         "numbers that are finite");
+    with(F(Activation::kScaledTanh, 1e-50, 1), "no denormals, in f32");
+    with(F(Activation::kAffine, 1e300), "no denormals, in f32");
     RnnConfig config = valid_config();
     for (const F& good :
          {F(Activation::kElu, 0), F(Activation::kAffine, -2, -1), F(Activation::kScaledTanh, -1, 0)}) {
@@ -87,19 +90,24 @@ TEST(InvalidConfig, ActivationFunctions) {
 TEST(InvalidConfig, Bounds) {
   for (const auto& [member, name] : {std::pair{&RnnConfig::preactivation_clip, "preactivation_clip"},
                                      std::pair{&RnnConfig::cell_clip, "cell_clip"}}) {
-    for (const double bad :
-         {-0.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    for (const double bad : {-0.5, std::numeric_limits<double>::quiet_NaN(),
+                             std::numeric_limits<double>::infinity(), 1e-50, 1e39}) {
       RnnConfig config = valid_config();
       config.*member = bad;
-      expect_config_rejected(config, {name, "finite bound above 0"});
+      expect_config_rejected(config, {name, "a bound above 0 that f32 holds"});
     }
   }
-  for (const double bad :
-       {0.0, -1e-5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+  for (const double bad : {0.0, -1e-5, std::numeric_limits<double>::quiet_NaN(),
+                           std::numeric_limits<double>::infinity(), 1e-40}) {
     RnnConfig config = valid_config();
     config.layer_norm_epsilon = bad;
-    expect_config_rejected(config, {"layer_norm_epsilon", "finite number above 0"});
+    expect_config_rejected(config, {"layer_norm_epsilon", "number above 0 that f32 holds"});
   }
+  RnnConfig config = valid_config();
+  config.cell = Cell::kLstm;
+  config.dtype = DType::kF64;
+  config.preactivation_clip = config.layer_norm_epsilon = 1e-50;
+  EXPECT_GT(parameter_count(config), 0);
 }
 
 TEST(InvalidConfig, WhatOnlyAnLstmHas) {

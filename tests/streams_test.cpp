@@ -185,6 +185,26 @@ TEST_P(Streams, NobodyIsAStepToo) {
   EXPECT_TRUE(same_bits(state.h(), before));
 }
 
+// What a step of one state returns outlives steps of others, and the making of larger ones.
+TEST_P(Streams, AResultLastsUntilTheNextStepOfItsOwnState) {
+  Rnn rnn(config(), Device{});
+  State one = rnn.make_state(3), other = rnn.make_state(3);
+  const std::int64_t rows[] = {2, 0};
+  const ConstTensorView y = rnn.step(random_tensor(dtype(), {2, kI}, 1), one, {rows, Shape{2}});
+  const Tensor before = copy_of(y);
+  (void)rnn.step(random_tensor(dtype(), {2, kI}, 2), other, {rows, Shape{2}});
+  State larger = rnn.make_state(500);
+  (void)rnn.step(random_tensor(dtype(), {2, kI}, 3), larger, {rows, Shape{2}});
+  EXPECT_TRUE(same_bits(y, before));
+}
+
+TEST_P(Streams, WithoutRowsAllTakePart) {
+  Rnn rnn(config(), Device{});
+  State some = rnn.make_state(3), all = rnn.make_state(3);
+  const Tensor x = random_tensor(dtype(), {3, kI}, 1);
+  EXPECT_TRUE(same_bits(rnn.step(x, some, ConstTensorView()), rnn.step(x, all)));
+}
+
 // A refused step leaves the state as it was, and the next one is not confused by the rows of the refused.
 TEST_P(Streams, WrongRowsAreRefused) {
   Rnn rnn(config(), Device{});

@@ -134,8 +134,8 @@ struct Product {
   std::int64_t ld_out;
 };
 
-// A row of a mask: unit j is 0 where its number of 24 bits is below `below`, else kept. The numbers are those of
-// core/stack.h's MaskDraw.
+// A row of a mask: unit j is 0 where its number of 24 bits is below `below`, else kept. The numbers are those
+// of core/stack.h's MaskDraw.
 struct MaskRow {
   std::array<std::uint32_t, 2> key;
   std::uint32_t stream, t, n, below;
@@ -149,7 +149,7 @@ struct Kernels {
   void (*product)(const Product<T>&, const Range&);
   using Forward = void (*)(const ForwardStep<T>&, const Range&);
   using Backward = void (*)(const BackwardStep<T>&, const Range&);
-  // Phases of a step; second is null but for the GRU with reset_before.
+  // Phases of a step. A second there is under reset_before, a projection and layer normalisation, else null.
   struct Cell {
     Forward forward, forward_second;
     Backward backward, backward_second;

@@ -325,6 +325,11 @@ TEST(Model, NamesAndShapesThatMakeNoNetworkAreRefused) {
   expect_part(refused(reversed), "lacks weight_hh_l0");
   expect_part(changed(2, "weight_hr_l0", filled(DType::kF32, {2, 3}, 1)),
               "weight_hr tensors, which only an LSTM has");
+  Views normalised;  // an RNN of one gate
+  const rondo::Tensor square = filled(DType::kF32, {3, 3}, 1), factors = filled(DType::kF32, {3}, 1);
+  for (const char* name : {"weight_ih_l0", "weight_hh_l0"}) normalised.emplace_back(name, square);
+  for (const char* name : {"norm_ih_l0", "norm_hh_l0"}) normalised.emplace_back(name, factors);
+  expect_part(refused(normalised), "holds no network that Rondo has: RnnConfig: layer_norm is set for rnn");
   expect_part(changed(2, "weight_ch_l0", filled(DType::kF32, {9}, 1)),
               "weight_ch tensors, which only an LSTM has");
   expect_part(changed(2, "enc.bias_ih_l0", filled(DType::kF32, {9}, 1)), "holds 2 networks");

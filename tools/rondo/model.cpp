@@ -177,7 +177,12 @@ void check_tensors(const Model& model) {
   rondo::RnnConfig one = config;
   one.num_layers = 1;
   one.direction = rondo::Direction::kForward;
-  const auto each = static_cast<std::int64_t>(rondo::parameter_layout(one).size());
+  std::int64_t each = 0;
+  try {
+    each = static_cast<std::int64_t>(rondo::parameter_layout(one).size());
+  } catch (const rondo::InvalidArgument& error) {
+    throw FileError(model.path, "", std::string("holds no network that Rondo has: ") + error.what());
+  }
   const std::int64_t expected = config.num_layers * rondo::num_directions(config) * each;
   const auto have = static_cast<std::int64_t>(model.tensors.size());
   if (have != expected) {

@@ -28,7 +28,19 @@ enum class Activation : std::uint8_t {
 struct ActivationFunction {
   constexpr ActivationFunction(Activation which)  // NOLINT: an enumerator stands for its default numbers
       : kind(which), alpha(default_alpha(which)), beta(default_beta(which)) {}
-  constexpr ActivationFunction(Activation which, double a, double b = 0) : kind(which), alpha(a), beta(b) {}
+  // Numbers that it does not have are ignored.
+  constexpr ActivationFunction(Activation which, double a, double b = 0)
+      : kind(which),
+        alpha(has_alpha(which) ? a : default_alpha(which)),
+        beta(has_beta(which) ? b : default_beta(which)) {}
+  static constexpr bool has_alpha(Activation which) {
+    return has_beta(which) || which == Activation::kElu || which == Activation::kLeakyRelu ||
+           which == Activation::kThresholdedRelu;
+  }
+  static constexpr bool has_beta(Activation which) {
+    return which == Activation::kHardSigmoid || which == Activation::kAffine ||
+           which == Activation::kScaledTanh;
+  }
   static constexpr double default_alpha(Activation which) {
     return which == Activation::kHardSigmoid ? 0.2 : which == Activation::kLeakyRelu ? 0.01 : 1;
   }

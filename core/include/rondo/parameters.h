@@ -9,8 +9,8 @@ namespace rondo {
 //   weight_ih_l{k}[_reverse] [G*H, in]    weight_hh_l{k}[_reverse] [G*H, H or P]
 //   bias_ih_l{k}[_reverse]   [G*H]        bias_hh_l{k}[_reverse]   [G*H]
 //   weight_ch_l{k}[_reverse] [3*H], peephole, of i f o
-//   norm_ih_l{k}[_reverse]   [G*H]        norm_hh_l{k}[_reverse]   [G*H], layer_norm: factors of W x and of R h
-//   norm_c_l{k}[_reverse]    [H]          norm_c_bias_l{k}[_reverse] [H], the LSTM's of c
+//   norm_ih_l{k}[_reverse]   [G*H]        norm_hh_l{k}[_reverse]   [G*H], layer_norm: of W x and of R h
+//   norm_c_l{k}[_reverse]    [H]          norm_c_bias_l{k}[_reverse] [H], of an LSTM's c
 //   weight_hr_l{k}[_reverse] [P, H], projection
 // Row-major, out by in. Order: layer by layer, forward before reverse, in the order above.
 struct ParameterInfo {

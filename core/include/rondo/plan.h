@@ -23,9 +23,10 @@ class RONDO_API PackedWeights {
   std::shared_ptr<const Packed> packed_;
 };
 
-// What a training forward leaves for its one backward. Holds views of x, and of y where the last
-// layer's outputs can be read from it: these must live unchanged until backward, and under checkpoint_every the
-// supplied masks too. h0, c0, lengths and else all masks are copied. Misuse (used twice, another plan, other weights) is an InvalidArgument.
+// What a training forward leaves for its one backward. Holds views of x, and of y where the last layer's
+// outputs can be read from it: these must live unchanged until backward, and under checkpoint_every supplied
+// dropout masks too. All else is copied. Misuse (used twice, another plan, other weights) is an
+// InvalidArgument.
 class RONDO_API Tape {
  public:
   Tape();                                      // owns its memory, which grows as needed
@@ -65,9 +66,9 @@ struct ForwardArgs {
   ConstTensorView h0;       // [L*D, N, H]; absent: zeros
   ConstTensorView c0;       // as h0; LSTM only
   ConstTensorView lengths;  // [N], i32 or i64, on the host, any order, 0..T; absent: all T
-  // Both u8 [T, N], or [N, T] batch-major, on the host; absent: no such steps. A row skips the steps with mask 0:
-  // the state stays as it is, the output is as RnnConfig::masked_outputs says; Outputs::kLast is of the last step
-  // that was not skipped. A reset that is not 0 cuts its row before the step, in both directions: the state
+  // Both u8 [T, N], or [N, T] batch-major, on the host; absent: no such steps. A row skips the steps with mask
+  // 0: the state stays as it is, the output is as RnnConfig::masked_outputs says; Outputs::kLast is of the last
+  // step that was not skipped. A reset that is not 0 cuts its row before the step, in both directions: the state
   // that crosses there, also h0 and c0, is replaced by zeros. Needs PlanOptions::resets.
   ConstTensorView mask, resets;
   TensorView y;             // [T, N, O] or [N, T, O]; [N, O] under Outputs::kLast; absent: not wanted

@@ -19,6 +19,10 @@ class RONDO_API State {
  private:
   friend class Rnn;
   Tensor h_, c_;
+  // For steps of some rows: these rows' h and c side by side, and which step saw each row last.
+  Tensor chosen_h_, chosen_c_;
+  std::vector<std::uint64_t> seen_;
+  std::uint64_t steps_ = 0;
 };
 
 struct ForwardOptions {
@@ -90,9 +94,9 @@ class RONDO_API Rnn {
   // step of this state. Equal to forward over the whole sequence to within rounding.
   State make_state(std::int64_t n);
   ConstTensorView step(ConstTensorView x_t, State& state);
-  // The same of some rows of the state, whose others stay as they are: live streams that join (after reset_row),
-  // pause and leave share each step. x_t: [n, I]; rows: [n], i32 or i64, on the host, each at most once.
-  // Returns [n, H]. A row's numbers do not depend on its neighbours.
+  // The same of some rows of the state, whose others stay as they are: live streams that join (after
+  // reset_row), pause and leave share each step. x_t: [n, I]; rows: [n], i32 or i64, on the host, each at most
+  // once; absent: all. Returns [n, H]. A row's numbers do not depend on its neighbours.
   ConstTensorView step(ConstTensorView x_t, State& state, ConstTensorView rows);
 
   Device device() const;

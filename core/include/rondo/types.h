@@ -29,7 +29,7 @@ enum class GateMasks : std::uint8_t { kShared, kPerGate };
 // Masks between layers: fresh at every step (PyTorch, cuDNN), or one for the sequence.
 enum class LayerMasks : std::uint8_t { kPerStep, kPerSequence };
 // The output at a step that a mask leaves out: zeros, or that of the step processed before it in the same
-// direction, zeros before the first (Keras).
+// direction, zeros before the first (Keras) and after a reset.
 enum class MaskedOutputs : std::uint8_t { kZero, kRepeat };
 // kInference keeps nothing for a backward pass and applies no dropout.
 enum class Phase : std::uint8_t { kInference, kTraining };
@@ -48,8 +48,8 @@ struct RnnConfig {
   Direction direction = Direction::kForward;
   Merge merge = Merge::kConcat;  // read when bidirectional
   Bias bias = Bias::kDouble;
-  // SimpleRNN's nonlinearity, LSTM's of g, GRU's of n; that of the gates (LSTM i f o, GRU r z); LSTM's of c on
-  // its way to h.
+  // SimpleRNN's nonlinearity, LSTM's of g, GRU's of n; that of the gates, read by LSTM (i f o) and GRU (r z);
+  // that of c on its way to h, read by LSTM.
   ActivationFunction activation = Activation::kTanh;
   ActivationFunction gate_activation = Activation::kSigmoid;
   ActivationFunction output_activation = Activation::kTanh;
@@ -72,23 +72,23 @@ struct RnnConfig {
 
   // LSTM only. i and f see c_{t-1}, o sees c_t, through weight_ch (Gers and Schmidhuber 2000); f = 1 - i, the
   // parameters of f not read (but by layer_norm's mean and variance); h = weight_hr (o f(c)) of size P < H
-  // (Sak et al. 2014), 0: none; every c_t of the last layer is an output.
+  // (Sak et al. 2014), 0: none; every c_t of the last layer is an output, as the next step reads it.
   bool peephole = false;
   bool input_forget = false;
   std::int64_t projection_size = 0;
   bool cell_sequence = false;
-  // 0: no clipping. What activations of gates and candidate read, clipped to +-this (ONNX); LSTM: c_t likewise,
-  // before anything reads it (cuDNN).
+  // 0: no clipping. What activations of gates and candidate read, clipped to +-this (ONNX); LSTM: c_t
+  // likewise, before anything reads it (cuDNN).
   double preactivation_clip = 0;
   double cell_clip = 0;
-  // Layer normalisation of W x, of R h and, LSTM, of c on its way to h (Ba et al. 2016, arXiv:1607.06450). LSTM
-  // without projection, GRU with reset_after.
+  // Layer normalisation of W x, of R h and, LSTM, of c on its way to h (Ba et al. 2016, arXiv:1607.06450).
+  // LSTM without projection, GRU with reset_after.
   bool layer_norm = false;
   double layer_norm_epsilon = 1e-5;
 
   MaskedOutputs masked_outputs = MaskedOutputs::kZero;
   // k > 0: a training forward keeps the states of every k-th step only, and backward recomputes the steps
-  // between: memory for k steps and T / k states. Not for bidirectional networks nor with MaskedOutputs::kRepeat.
+  // between: memory for k steps and T / k states. Not for bidirectional networks nor MaskedOutputs::kRepeat.
   std::int64_t checkpoint_every = 0;
 
   bool operator==(const RnnConfig&) const = default;
@@ -121,7 +121,7 @@ RONDO_API std::string to_string(Direction);
 RONDO_API std::string to_string(Merge);
 RONDO_API std::string to_string(Phase);
 RONDO_API std::string to_string(MathMode);
-// One line: "lstm I=10 H=32 L=2 bidirectional(concat) f32", with " tf32" and other options after it.
+// One line: "lstm I=10 H=32 L=2 bidirectional(concat) f32", with " tf32" and options of the cell after it.
 RONDO_API std::string to_string(const RnnConfig&);
 
 }  // namespace rondo
