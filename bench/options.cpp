@@ -125,7 +125,7 @@ class OptionWorkload {
   void choose_rows(Rows rows, std::int64_t t, std::int64_t n) {
     auto flags = flags_.span<std::uint8_t>();
     for (std::size_t i = 0; i < flags.size(); ++i) {
-      const bool chosen = (i * 7 + i / static_cast<std::size_t>(n)) % 20 == 7;
+      const bool chosen = i % 20 == 7;
       flags[i] = (rows == Rows::kHoles) != chosen ? 1 : 0;
     }
     for (std::int64_t i = 0; i < n; ++i)

@@ -217,9 +217,11 @@ void check_dropout(const Call& call, const RnnConfig& c, std::int64_t n, const D
 void check_weights(const Call& call, const Plan& plan, bool training, const Packed* weights) {
   call.expect(weights != nullptr, "weights are empty, expected the result of Plan::pack");
   const RnnConfig &have = weights->config, &want = plan.config();
-  const bool alike = to_string(have) == to_string(want);
-  call.expect(have == want, "weights were packed for ", have, ", expected ", want,
-              alike ? ", which differs in an option that this does not name" : "");
+  if (have != want) {
+    const std::string names = to_string(have), expected = to_string(want);
+    const char* more = names == expected ? ", which differs in an option that this does not name" : "";
+    call.expect(false, "weights were packed for ", names, ", expected ", expected, more);
+  }
   const Device on = weights->device, device = plan.options().device;
   call.expect(on == device, "weights were packed for ", on, ", expected ", device);
   call.expect(!training || weights->phase == Phase::kTraining,
