@@ -1,4 +1,6 @@
 # rondo-bench options: a row in the table and in the file, and names that do not exist.
+# Run as: cmake -DPROGRAM=path/rondo-bench -DSCRATCH=folder -P options_test.cmake
+cmake_minimum_required(VERSION 3.25)
 set(file "${SCRATCH}/options_test.json")
 file(REMOVE "${file}")
 execute_process(COMMAND "${PROGRAM}" options --t 2 --h 8 --names peephole --json "${file}"
