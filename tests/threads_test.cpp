@@ -76,6 +76,34 @@ TEST_P(Threads, BitsDoNotDependOnTheirNumber) {
   }
 }
 
+// Phases that threads divide by units of h and of c, and rows that one thread has to see whole.
+TEST(ThreadsWithOptions, BitsDoNotDependOnTheirNumber) {
+  const auto lstm = [](auto set) {
+    RnnConfig c{.cell = Cell::kLstm, .peephole = true};
+    c.zoneout_h = c.zoneout_c = c.dropconnect = 0.2;
+    set(c);
+    return c;
+  };
+  RnnConfig gru{.cell = Cell::kGru, .layer_norm = true};
+  gru.zoneout_h = gru.dropconnect = 0.2;
+  for (RnnConfig c : {lstm([](RnnConfig& l) { l.projection_size = 21; }),
+                      lstm([](RnnConfig& l) { l.layer_norm = true; }), gru}) {
+    for (const Size& s : kSizes) {
+      c.input_size = s.i;
+      c.hidden_size = s.h;
+      c.num_layers = s.layers;
+      c.direction = s.direction;
+      set_num_threads(1);
+      const Outcome one = train(c, s.t, s.n);
+      for (int threads : {2, 3}) {
+        set_num_threads(threads);
+        EXPECT_EQ(differences(one, train(c, s.t, s.n)), "") << to_string(c) << ", " << threads << " threads";
+      }
+      set_num_threads(0);
+    }
+  }
+}
+
 TEST_P(Threads, NetworksSideBySide) {
   const RnnConfig c = GetParam().config(10, 33, 2);
   const Outcome alone = train(c, 9, 17);
