@@ -39,7 +39,7 @@ struct StackPlan::ForwardPass : Pass {
     keep(header.has_c0, layout.c0, args.c0, cell_width);
   }
 
-  // Kinds of which there is one a gate, or one; those from kZoneoutH on take the place of kOther's gates.
+  // In a stream the kind is followed by a gate, or under kOther by an OtherKind.
   enum MaskKind : std::uint32_t { kInput = 0, kRecurrent = 1, kLayer = 2, kOther = 3 };
   enum OtherKind : std::uint8_t { kZoneoutH = 0, kZoneoutC = 1, kConnect = 2 };
   MaskDraw draw(MaskKind kind, double rate, std::int64_t layer, int direction, int gate) const {
