@@ -95,8 +95,8 @@ typename Layers<T>::Memory Layers<T>::memory(Arena& arena, std::int64_t in, std:
   }
   if (config_.dropconnect > 0) {
     m.dr = arena.take<T>(order_.gates * h_ * s_);
-    packing_.lay_out_forward(m.connected, arena);
-    packing_.lay_out_backward(m.connected, arena);
+    packing_.lay_out_forward(m.forward_r, arena);
+    packing_.lay_out_backward(m.backward_r, arena);
   }
   return m;
 }
@@ -113,6 +113,19 @@ std::size_t Layers<T>::workspace_bytes(std::int64_t flat_rows, std::int64_t n) c
 template <class T>
 std::unique_ptr<Packed> Layers<T>::pack(const void* parameters) const {
   return std::make_unique<Weights<T>>(config_, phase_, parameters, kernels_);
+}
+
+// The weights of a call; under dropconnect with those matrices of R that the room has, times its mask.
+template <class T>
+LayerWeights<T> Layers<T>::connected(const LayerCall& call, const LayerWeights<T>& room) const {
+  LayerWeights<T> w = weights(call);
+  if (call.masks.connect == nullptr) return w;
+  packing_.multiply(room, w, static_cast<const T*>(call.masks.connect));
+  for (T* LayerWeights<T>::*matrix : {&LayerWeights<T>::recurrent, &LayerWeights<T>::recurrent_n,
+                                      &LayerWeights<T>::transposed, &LayerWeights<T>::transposed_n}) {
+    if (room.*matrix != nullptr) w.*matrix = room.*matrix;
+  }
+  return w;
 }
 
 template <class T>

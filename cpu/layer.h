@@ -56,20 +56,20 @@ class Layers final : public Glue<T> {
     T* rh;     // [n][Hp], reset_before; or what a projection multiplies
     T* gates;  // [P][G * Hp], inference only
     // Training only.
-    T *carry, *dc;              // [n][Sp], [n][Hp]: gradients on their way to the step before
-    T* mask;                    // [groups][n][Sp]
-    T* h_masked[2];             // [groups][n][Sp]
-    T* x_masked;                // [P][in], what W multiplied; then d loss / d of it
-    T* h_in;                    // [P][S], what R multiplied
-    T* dm;                      // [P][Sp], projection: its gradient
-    T* dpeephole;               // [n][3][Hp]
-    T* sums;                    // [n][G * Hp], layer normalisation, in inference too: R h
-    T* dsums;                   // [P][G * Hp]: its gradient
-    T* dnormalised;             // [P][Hp]: gradient of what h reads instead of c
-    T* dh;                      // [n][Hp]: gradient of h_t
-    T* dr;                      // [G * H, S], dropconnect: gradient of what multiplied h
-    LayerWeights<T> connected;  // R under dropconnect, room for both passes
-    LayerWeights<T> w;          // of this call
+    T *carry, *dc;                          // [n][Sp], [n][Hp]: gradients on their way to the step before
+    T* mask;                                // [groups][n][Sp]
+    T* h_masked[2];                         // [groups][n][Sp]
+    T* x_masked;                            // [P][in], what W multiplied; then d loss / d of it
+    T* h_in;                                // [P][S], what R multiplied
+    T* dm;                                  // [P][Sp], projection: its gradient
+    T* dpeephole;                           // [n][3][Hp]
+    T* sums;                                // [n][G * Hp], layer normalisation, in inference too: R h
+    T* dsums;                               // [P][G * Hp]: its gradient
+    T* dnormalised;                         // [P][Hp]: gradient of what h reads instead of c
+    T* dh;                                  // [n][Hp]: gradient of h_t
+    T* dr;                                  // [G * H, S], dropconnect: gradient of what multiplied h
+    LayerWeights<T> forward_r, backward_r;  // R under dropconnect, as each pass reads it
+    LayerWeights<T> w;                      // of this call
   };
   Saved saved(Arena& arena, std::int64_t flat_rows) const;
   Memory memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n, bool training) const;
@@ -96,6 +96,7 @@ class Layers final : public Glue<T> {
   const LayerWeights<T>& weights(const LayerCall& call) const {
     return static_cast<const Weights<T>&>(call.weights).layer(call.id.layer, call.id.reverse);
   }
+  LayerWeights<T> connected(const LayerCall& call, const LayerWeights<T>& room) const;
   void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
   ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, const Saved& s,
                               std::int64_t ld) const;

@@ -14,15 +14,7 @@ void Layers<T>::backward(const LayerBackward& call) {
   const bool lstm = config_.cell == Cell::kLstm;
   Arena work(call.workspace), kept(call.saved);
   Memory m = memory(work, weights(call).at.in, flat_rows, n, true);
-  m.w = weights(call);
-  if (call.masks.connect != nullptr) {
-    LayerWeights<T> connected{};
-    connected.transposed = m.connected.transposed;
-    connected.transposed_n = m.connected.transposed_n;
-    packing_.multiply(connected, m.w, static_cast<const T*>(call.masks.connect));
-    m.w.transposed = connected.transposed;
-    m.w.transposed_n = connected.transposed_n;
-  }
+  m.w = connected(call, m.backward_r);
   const Saved s = saved(kept, flat_rows);
   const States<T> states = h_states(call), cells = c_states(call);
   states.load(m.carry, call.dh_n);

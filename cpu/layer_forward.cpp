@@ -12,15 +12,7 @@ void Layers<T>::forward(const LayerForward& call) {
   const std::int64_t flat_rows = call.sequence.total();
   Arena work(call.workspace), kept(call.saved);
   Memory m = memory(work, weights(call).at.in, flat_rows, call.sequence.n, training);
-  m.w = weights(call);
-  if (call.masks.connect != nullptr) {
-    LayerWeights<T> connected{};
-    connected.recurrent = m.connected.recurrent;
-    connected.recurrent_n = m.connected.recurrent_n;
-    packing_.multiply(connected, m.w, static_cast<const T*>(call.masks.connect));
-    m.w.recurrent = connected.recurrent;
-    m.w.recurrent_n = connected.recurrent_n;
-  }
+  m.w = connected(call, m.forward_r);
   const Saved s = training ? saved(kept, flat_rows) : Saved{m.gates, nullptr, nullptr, {}};
   const std::int64_t ld = (training ? order_.columns : order_.gates) * hp_;
 

@@ -69,7 +69,9 @@ RONDO_CELL_FN V unclipped_slope(const Ops& ops, const CellFunction<T>& f, V y) {
 }
 template <class Ops, class T, class V>
 RONDO_CELL_CALL V slope(const Ops& ops, const CellFunction<T>& f, V y) {
-  return ops.where_between(y, ops.set(f.low), ops.set(f.high), unclipped_slope(ops, f, y));
+  const V whole = unclipped_slope(ops, f, y);
+  const bool bounded = f.low > -std::numeric_limits<T>::infinity();  // else infinities and NaN pass too
+  return bounded ? ops.where_between(y, ops.set(f.low), ops.set(f.high), whole) : whole;
 }
 
 // Of GRU and LSTM: sigmoid and tanh.
