@@ -63,7 +63,8 @@ run_lessons(memory 0 --only memory --seeds 1)
 expect_verdict(0 0 "holds")
 expect_verdict(0 1 "holds")
 
-set(BEFORE timeout --preserve-status --signal=INT 2)
+# In the foreground it signals the program once; else its group too, and a second Ctrl-C ends the program.
+set(BEFORE timeout --foreground --preserve-status --signal=INT 2)
 run_lessons(stopped 130 --only adding)
 expect_verdict(0 0 "not reached")
 if(NOT page MATCHES "Stopped before its end")
