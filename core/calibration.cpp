@@ -159,7 +159,7 @@ std::string read_once(InUse& s, const std::string& cpu_key) {
   }
 }
 std::string compare_cuda_once(InUse& s, const std::string& cuda_key) {
-  if (!s.file || !s.file->cuda || std::exchange(s.compared_cuda, true)) return "";
+  if (std::exchange(s.compared_cuda, true) || !s.file || !s.file->cuda) return "";
   const std::string problem = stale(calibration_file(), s.file->cuda_key, cuda_key);
   s.cuda_is_ours = problem.empty();
   return problem;
@@ -171,16 +171,16 @@ Calibration published_calibration() {
   // CPU: a core of a server of the day, f32. GPU: 40 to 100 us a cuDNN call, 3 to 12 us a step of its
   // standard algorithm, 5 to 10 us and 50 GB/s (PCIe 5, pinned) a copy, and half of the f32 rate of an H100's
   // data sheet (67 TFLOP/s). Midpoints.
-  return {.cpu = {.call_us = 0.3,
-                  .step_us = 0.05,
-                  .flops_per_us = 1.5e5,
+  return {.cpu = {.call_us = 0.35,
+                  .step_us = 0.03,
+                  .flops_per_us = 1.1e5,
                   .l1_bytes_per_us = 4e5,
-                  .l2_bytes_per_us = 1.5e5,
-                  .far_bytes_per_us = 8e4,
-                  .elements_per_us = 4e3,
-                  .training_factor = 3.5,
-                  .handover_us = 4,
-                  .meeting_us = 0.2},
+                  .l2_bytes_per_us = 1.2e5,
+                  .far_bytes_per_us = 9e4,
+                  .elements_per_us = 2e3,
+                  .training_factor = 3,
+                  .handover_us = 3,
+                  .meeting_us = 0.3},
           .cuda = {.call_us = 70,
                    .step_us = 7,
                    .flops_per_us = 3.3e7,
@@ -193,23 +193,27 @@ Calibration published_calibration() {
 
 Calibration calibration_for(std::optional<Device::Kind> kind) {
   InUse& s = in_use();
+  const bool gpus = kind != Device::Kind::kCpu;
+  bool read, compared;
   {
     const std::lock_guard lock(s.mutex);
     if (s.set) return *s.set;
+    read = s.read;
+    compared = !gpus || s.compared_cuda;
   }
   // Outside the lock: the log and the backends are others' code.
-  const std::string cpu_key = calibration_key(Device::Kind::kCpu);
-  const std::string cuda_key = kind == Device::Kind::kCpu ? "" : calibration_key(Device::Kind::kCuda);
+  const std::string cpu_key = read ? "" : calibration_key(Device::Kind::kCpu);
+  const std::string cuda_key = compared ? "" : calibration_key(Device::Kind::kCuda);
   std::string problems[2];
   Calibration all;
   {
     const std::lock_guard lock(s.mutex);
     problems[0] = read_once(s, cpu_key);
-    if (!cuda_key.empty()) problems[1] = compare_cuda_once(s, cuda_key);
+    if (!compared) problems[1] = compare_cuda_once(s, cuda_key);
     all = s.file ? with_cpu(*s.file) : published_calibration();
-    if (s.file && s.cuda_is_ours) {
+    if (gpus && s.cuda_is_ours) {
       take_cuda(all, *s.file);
-    } else if (s.file && !cuda_key.empty()) {
+    } else if (gpus && s.file) {
       all.origin += " for the CPU, published figures for GPUs";
     }
   }
@@ -221,7 +225,8 @@ Calibration calibration_for(std::optional<Device::Kind> kind) {
 
 Calibration calibration() {
   const DeviceChoice asked = device_from_environment();
-  return calibration_for(asked ? std::optional(asked->kind) : std::nullopt);
+  const bool no_gpus = (asked && *asked == Device{}) || calibration_key(Device::Kind::kCuda).empty();
+  return calibration_for(no_gpus ? std::optional(Device::Kind::kCpu) : std::nullopt);
 }
 
 void set_calibration(const std::optional<Calibration>& calibration) {

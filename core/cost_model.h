@@ -19,6 +19,7 @@ struct Division {
 struct Threads {
   int most = 1;
   bool meet = true;  // whether they can wait for one another
+  bool operator==(const Threads&) const = default;
 };
 // All of them, with the best loop for that.
 Division divide(const Work& work, const CpuCost& cost, Threads threads);
@@ -29,7 +30,7 @@ Division choose_division(const Work& work, const CpuCost& cost, Threads threads)
 double predict_copies_us(const Work& work, const CudaCost& cost);
 double predict_parameter_copies_us(const Work& work, const CudaCost& cost);
 
-// calibration() for programs that have asked for one kind of device: for the CPU, no other is looked for.
+// calibration() where only a CPU is in question, for which no GPU is looked for, or GPUs too.
 Calibration calibration_for(std::optional<Device::Kind> kind);
 
 }  // namespace rondo

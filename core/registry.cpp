@@ -121,14 +121,16 @@ Advice advise(const RnnConfig& config, Phase phase, std::int64_t t, std::int64_t
 Choice plan_device(const Request& request, DeviceChoice forced) {
   std::vector<Candidate> candidates;
   const auto kind = forced ? std::optional(forced->kind) : std::nullopt;
+  bool gpus = false;
   for (const auto& [info, backend] : known_devices(kind)) {
+    gpus = gpus || (info.usable && info.device.kind == Device::Kind::kCuda);
     Candidate& candidate = candidates.emplace_back(Candidate{info, {info.usable, info.reason}});
     Request there = request;
     there.device = info.device;
     there.data_on_host = info.device.kind != Device::Kind::kCpu;
     if (info.usable) candidate.support = backend->supports(there);
   }
-  return choose_device(request, candidates, forced, calibration_for(kind), num_threads());
+  return choose_device(request, candidates, forced, calibration_for(gpus ? std::nullopt : std::optional(Device::Kind::kCpu)), num_threads());
 }
 
 }  // namespace rondo

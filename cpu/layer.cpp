@@ -50,7 +50,8 @@ Layers<T>::Layers(const Request& request)
       sp_(round_up(s_, kernels_.lanes)),
       inference_options_(cell_options<T>(config_, Phase::kInference, kernels_.activate)),
       training_options_(cell_options<T>(config_, Phase::kTraining, kernels_.activate)),
-      packing_(config_, kernels_.lanes) {
+      packing_(config_, kernels_.lanes),
+      cost_(calibration_for(Device::Kind::kCpu).cpu) {
   prepare_team(num_threads());
 }
 
@@ -120,7 +121,7 @@ template <class T>
 LayerWeights<T> Layers<T>::connected(const LayerCall& call, const LayerWeights<T>& room) const {
   LayerWeights<T> w = weights(call);
   if (call.masks.connect == nullptr) return w;
-  packing_.multiply(room, w, static_cast<const T*>(call.masks.connect));
+  packing_.multiply(room, w, static_cast<const T*>(call.masks.connect), threads(call));
   for (T* LayerWeights<T>::*matrix : {&LayerWeights<T>::recurrent, &LayerWeights<T>::recurrent_n,
                                       &LayerWeights<T>::transposed, &LayerWeights<T>::transposed_n}) {
     if (room.*matrix != nullptr) w.*matrix = room.*matrix;
@@ -145,20 +146,25 @@ const typename Kernels<T>::Cell& Layers<T>::cell() const {
   return config_.activation == Activation::kTanh ? kernels_.simple_tanh : kernels_.simple_relu;
 }
 
-// Rows are independent, so they are what threads divide; few rows of a wide layer are divided by units.
 template <class T>
-Split Layers<T>::split_work(const Sequence& sequence) const {
-  Split split{1, false, hp_ / kernels_.lanes};
-  const std::int64_t row_flops = 2 * order_.gates * h_ * s_;
-  // A hand-over to the team costs some microseconds, a meeting after a step about 0.2.
-  constexpr std::int64_t kWorthATeam = 400'000, kWorthAMeeting = 60'000;
-  if (sequence.total() * row_flops < kWorthATeam) return split;
-  if (sequence.n >= 8) {
-    split.threads = static_cast<int>(std::min<std::int64_t>(num_threads(), sequence.n / 4));
-    split.by_rows = true;
-  } else if (sequence.n * row_flops >= kWorthAMeeting && !config_.layer_norm) {  // which needs whole rows
-    split.threads = static_cast<int>(std::min<std::int64_t>(together_threads(), sp_ / kernels_.lanes));
-  }
+const Division& Layers<T>::division(const Sequence& sequence, Phase phase) const {
+  Decided& last = decided_[static_cast<int>(phase)];
+  const std::int64_t n = sequence.n, t = n == 0 ? 0 : (sequence.total() + n - 1) / n;
+  const Threads threads{num_threads(), executor() == nullptr};
+  if (last.t == t && last.n == n && last.threads == threads) return last.division;
+  last = {t, n, threads, choose_division({config_, phase, t, n}, cost_, threads)};
+  return last.division;
+}
+
+// No more threads than there are shares of four rows, or of a vector of units.
+template <class T>
+Split Layers<T>::split_steps(const Sequence& sequence, Phase phase) const {
+  const Division& all = division(sequence, phase);
+  Split split{1, all.loop == Loop::kRows, hp_ / kernels_.lanes};
+  std::int64_t most = 1;
+  if (all.loop == Loop::kRows) most = std::min<std::int64_t>(all.threads, (sequence.n + 3) / 4);
+  if (all.loop == Loop::kUnits) most = std::min<std::int64_t>(together_threads(), sp_ / kernels_.lanes);
+  split.threads = static_cast<int>(std::max<std::int64_t>(1, most));
   return split;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/arena.h"
+#include "core/cost_model.h"
 #include "cpu/glue.h"
 #include "cpu/states.h"
 #include "cpu/team.h"
@@ -11,7 +12,7 @@
 
 namespace rondo::cpu {
 
-// How the rows and units of a layer are divided among threads.
+// How the rows and units of a layer are divided among the threads that run its steps.
 struct Split {
   int threads = 1;
   bool by_rows = false;  // else by units, and the threads meet after every step
@@ -77,11 +78,18 @@ class Layers final : public Glue<T> {
   bool projected() const { return config_.projection_size > 0; }
   States<T> h_states(const LayerCall& call) const { return {s_, sp_, call.sequence.n}; }
   States<T> c_states(const LayerCall& call) const { return {h_, hp_, call.sequence.n}; }
-  Split split_work(const Sequence& sequence) const;
+  // What the cost model makes of a pass over this sequence.
+  const Division& division(const Sequence& sequence, Phase phase) const;
+  static Phase phase_of(const LayerCall& call) {
+    return call.saved == nullptr ? Phase::kInference : Phase::kTraining;
+  }
+  int threads(const LayerCall& call) const { return division(call.sequence, phase_of(call)).threads; }
+  Split split_steps(const Sequence& sequence, Phase phase) const;
   // Calls body(parts, meet) with each thread's part; meet() waits for the others where they share rows.
   template <class Body>
-  void on_parts(const Sequence& sequence, Body body) const {
-    const Split split = split_work(sequence);
+  void on_parts(const LayerCall& call, Body body) const {
+    const Sequence& sequence = call.sequence;
+    const Split split = split_steps(sequence, phase_of(call));
     Barrier barrier;
     on_team(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
       const bool meets = count > 1 && !split.by_rows;
@@ -116,6 +124,7 @@ class Layers final : public Glue<T> {
   }
   struct ProductSize {
     std::int64_t flat_rows, width;
+    int threads;
   };
   void add_product(T* to, const GateRun& run, const GateRows& da, ConstRows operand,
                    const ProductSize& size) const;
@@ -131,8 +140,8 @@ class Layers final : public Glue<T> {
   StepNorms<T> step_norms(const LayerCall& call, const Memory& m, const Saved& s) const;
   StepNorms<T> norms_from(StepNorms<T> norms, std::int64_t start) const;
   NormRows<T> input_rows(const Memory& m, const Saved& s, std::int64_t ld) const;
-  void normalise_input(const Memory& m, const Saved& s, std::int64_t flat_rows, std::int64_t ld) const;
-  void normalise_input_backward(const Memory& m, const Saved& s, std::int64_t flat_rows) const;
+  void normalise_input(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
+  void normalise_input_backward(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void norm_gradients(const Memory& m, const Saved& s, std::int64_t flat_rows, T* to) const;
 
   void input_gradient(const LayerBackward& call, const Memory& m, const T* da) const;
@@ -144,6 +153,14 @@ class Layers final : public Glue<T> {
   std::int64_t h_, hp_, s_, sp_;
   CellOptions<T> inference_options_, training_options_;
   RecurrentPacking<T> packing_;
+  CpuCost cost_;  // in use when the plan was made
+  // The latest, by phase: passes of the same sizes follow one another.
+  struct Decided {
+    std::int64_t t = -1, n = -1;
+    Threads threads;
+    Division division;
+  };
+  mutable Decided decided_[2];
 };
 
 }  // namespace rondo::cpu

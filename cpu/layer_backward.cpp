@@ -1,6 +1,5 @@
 // Backward pass of one layer: the time loop from the last step processed to the first, then the gradients
 // of parameters and inputs as products over the whole sequence.
-#include "core/settings.h"
 #include "cpu/column_sums.h"
 #include "cpu/gemm.h"
 #include "cpu/layer.h"
@@ -33,7 +32,7 @@ void Layers<T>::backward(const LayerBackward& call) {
     bias_gradients(call, m, s.gates);
     if (config_.layer_norm) norm_gradients(m, s, flat_rows, dparameters);
   }
-  if (config_.layer_norm) normalise_input_backward(m, s, flat_rows);
+  if (config_.layer_norm) normalise_input_backward(call, m, s);
   if (dparameters != nullptr) add_input_products(call, m, s.gates, dparameters + m.w.at.weight_ih);
   if (call.dx.data != nullptr) input_gradient(call, m, s.gates);
 }
@@ -104,7 +103,7 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
   const auto rows = [](const void* all, std::int64_t start, std::int64_t width) {
     return all == nullptr ? nullptr : static_cast<const T*>(all) + start * width;
   };
-  on_parts(seq, [&](const Parts& mine, auto meet) {
+  on_parts(call, [&](const Parts& mine, auto meet) {
     // Rows [begin, end) of step s. next and prev: the steps processed after and before it, -1 for none.
     const auto run = [&](std::int64_t s, std::int64_t next, std::int64_t prev, std::int64_t begin,
                          std::int64_t end) {
@@ -168,7 +167,7 @@ void Layers<T>::add_product(T* to, const GateRun& run, const GateRows& da, Const
                .c = to + run.gate * h_ * size.width,
                .ldc = size.width,
                .accumulate = true},
-       num_threads());
+       size.threads);
 }
 
 // W multiplied x, masked for each gate or for all.
@@ -183,7 +182,7 @@ void Layers<T>::add_input_products(const LayerBackward& call, const Memory& m, c
       mask_sequence(call.sequence, call.x, masks + group, in, m.x_masked);
     }
     add_product(dW, run, {da, order_.columns * hp_}, masks == nullptr ? call.x : ConstRows{m.x_masked, in},
-                {flat_rows, in});
+                {flat_rows, in, threads(call)});
   }
 }
 
@@ -212,7 +211,7 @@ void Layers<T>::recurrent_gradients(const LayerBackward& call, const Memory& m, 
                .c = to + m.w.at.weight_hr,
                .ldc = h_,
                .accumulate = true},
-       num_threads());
+       threads(call));
 }
 
 // R multiplied h_{t-1}, masked for each gate or for all; under reset_before n's part multiplied r h, which
@@ -221,7 +220,7 @@ template <class T>
 void Layers<T>::add_recurrent_products(const LayerBackward& call, const Memory& m, const Saved& s,
                                        T* dR) const {
   const GateRows da = recurrent_rows(m, s);
-  const ProductSize size{call.sequence.total(), s_};
+  const ProductSize size{call.sequence.total(), s_, threads(call)};
   const bool masked = call.masks.recurrent != nullptr, apart = masked && call.masks.groups > 1;
   static constexpr int kInOrder[] = {0, 1, 2, 3};
   for (const GateRun& run : gate_runs(kInOrder, order_.recurrent_gates, hp_ != h_ || apart)) {
@@ -287,7 +286,7 @@ void Layers<T>::input_gradient(const LayerBackward& call, const Memory& m, const
                  .c = static_cast<T*>(to.data),
                  .ldc = to.ld,
                  .accumulate = masks == nullptr ? add || g > 0 : !per_gate && g > 0},
-         num_threads());
+         threads(call));
     if (masks == nullptr || (!per_gate && g + gates < order_.gates)) continue;
     const T* mask = masks + (per_gate ? g * call.masks.group_rows * in : 0);
     for_each_row(call.sequence, [&](std::int64_t, std::int64_t r, std::int64_t flat) {

@@ -1,5 +1,4 @@
 // Forward pass of one layer: the input product over all steps, then the time loop.
-#include "core/settings.h"
 #include "cpu/layer.h"
 #include "cpu/states.h"
 
@@ -17,7 +16,7 @@ void Layers<T>::forward(const LayerForward& call) {
   const std::int64_t ld = (training ? order_.columns : order_.gates) * hp_;
 
   project_input(call, m, s.gates, ld);
-  if (config_.layer_norm) normalise_input(m, s, flat_rows, ld);
+  if (config_.layer_norm) normalise_input(call, m, s, ld);
   forward_loop(call, m, s, ld);
 }
 
@@ -27,11 +26,10 @@ void Layers<T>::project_input(const LayerForward& call, const Memory& m, T* gate
   const std::int64_t in = w.at.in;
   const std::int64_t flat_rows = call.sequence.total(), gate_blocks = hp_ / kernels_.lanes;
   const T* masks = static_cast<const T*>(call.masks.input);
-  const std::int64_t flops = 2 * flat_rows * order_.gates * h_ * in;
-  const int threads = flops < 400'000 ? 1 : num_threads();
+  const int wanted = threads(call);
   Product<T> product{static_cast<const T*>(call.x.data), call.x.ld, in, w.input, gates, ld};
   const auto multiply = [&](std::int64_t first_block, std::int64_t blocks) {
-    on_team(Together::kApart, threads, [&](int index, int count) {
+    on_team(Together::kApart, wanted, [&](int index, int count) {
       Range range{0, flat_rows, first_block, first_block + blocks};
       if (flat_rows >= count * kernels_.row_tile) {
         const std::int64_t tiles = flat_rows / kernels_.row_tile;
@@ -114,7 +112,7 @@ void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Sa
   const auto rows = [](auto* all, std::int64_t start, std::int64_t width) {
     return all == nullptr ? nullptr : all + start * width;
   };
-  on_parts(seq, [&](Parts parts, auto meet) {
+  on_parts(call, [&](Parts parts, auto meet) {
     auto& [units, own_states] = parts;
     const std::int64_t row_end = units.row_end;
     Range& second = projected() ? own_states : units;

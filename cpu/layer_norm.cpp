@@ -1,5 +1,4 @@
 // Layer normalisation of one layer: of the input product over all steps, and what steps and parameters need.
-#include "core/settings.h"
 #include "cpu/column_sums.h"
 #include "cpu/layer.h"
 
@@ -58,8 +57,7 @@ namespace {
 
 // Calls body(begin, end) with each thread's share of the rows.
 template <class Body>
-void on_rows(std::int64_t rows, std::int64_t width, Body body) {
-  const int threads = rows * width < 100'000 ? 1 : num_threads();
+void on_rows(std::int64_t rows, int threads, Body body) {
   on_team(Together::kApart, threads,
           [&](int index, int count) { body(rows * index / count, rows * (index + 1) / count); });
 }
@@ -73,18 +71,20 @@ NormRows<T> Layers<T>::input_rows(const Memory& m, const Saved& s, std::int64_t 
 
 // W x in place.
 template <class T>
-void Layers<T>::normalise_input(const Memory& m, const Saved& s, std::int64_t flat_rows,
+void Layers<T>::normalise_input(const LayerForward& call, const Memory& m, const Saved& s,
                                 std::int64_t ld) const {
   const NormRows<T> rows = input_rows(m, s, ld);
-  on_rows(flat_rows, ld, [&](std::int64_t begin, std::int64_t end) { kernels_.normalise(rows, begin, end); });
+  on_rows(call.sequence.total(), threads(call),
+          [&](std::int64_t begin, std::int64_t end) { kernels_.normalise(rows, begin, end); });
 }
 
 // The gradients of pre-activations become those of W x, in place.
 template <class T>
-void Layers<T>::normalise_input_backward(const Memory& m, const Saved& s, std::int64_t flat_rows) const {
+void Layers<T>::normalise_input_backward(const LayerBackward& call, const Memory& m,
+                                         const Saved& s) const {
   const std::int64_t ld = order_.columns * hp_;
   const NormRows<T> rows = input_rows(m, s, ld);
-  on_rows(flat_rows, ld,
+  on_rows(call.sequence.total(), threads(call),
           [&](std::int64_t begin, std::int64_t end) { kernels_.normalise_backward(rows, begin, end); });
 }
 

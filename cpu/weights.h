@@ -45,7 +45,7 @@ class RecurrentPacking {
   // units.
   void pack(const LayerWeights<T>& to, const T* weight_hh, int index, int count) const;
   // to, laid out, = R of `from` with each element times that of factors [G*H, S].
-  void multiply(const LayerWeights<T>& to, const LayerWeights<T>& from, const T* factors) const;
+  void multiply(const LayerWeights<T>& to, const LayerWeights<T>& from, const T* factors, int threads) const;
 
  private:
   const GateOrder& order_;
