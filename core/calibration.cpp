@@ -6,9 +6,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "core/cost_model.h"
 #include "core/validate.h"
@@ -86,10 +86,10 @@ Json parsed(const fs::path& file) {
     fail(error ? error.message() : message("it has ", bytes, " bytes, expected at most ", kMostBytes));
   }
   std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (!(in && text << in.rdbuf())) fail("it cannot be read");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.is_open() || in.bad()) fail("it cannot be read");
   try {
-    return Json::parse(text.str());
+    return Json::parse(text);
   } catch (const Json::exception& problem) {
     fail("it is not JSON: ", std::string(problem.what()));
   }

@@ -117,8 +117,8 @@ double predict_us(const Work& work, const CudaCost& cost) {
   const double factor = (z.training ? cost.training_factor : 1) + (z.again ? 1 : 0);
   const double calls = (z.training ? 2 : 1) + (z.again ? 1 : 0);
   const double rate = cost.flops_per_us * 4 / z.element;
-  const double step = std::max({cost.step_us, 2 * z.recurrent * z.n / rate,
-                                z.recurrent * z.element / cost.weight_bytes_per_us});
+  const double step = std::max(
+      {cost.step_us, 2 * z.recurrent * z.n / rate, z.recurrent * z.element / cost.weight_bytes_per_us});
   const double products = 2 * z.column * (z.inputs + (z.layers - 1) * z.inner) * z.t * z.n / rate;
   return calls * cost.call_us + factor * z.directions * (z.layers * z.t * step + products) +
          predict_copies_us(work, cost) + predict_parameter_copies_us(work, cost);

@@ -61,8 +61,7 @@ const Candidate* fastest(const Work& work, std::span<Candidate> candidates, Devi
 Choice choose_device(const Request& request, std::span<const Candidate> candidates, DeviceChoice forced,
                      const Calibration& calibration, int cpu_threads) {
   Choice choice{{}, {}, {candidates.begin(), candidates.end()}};
-  const Candidate* best =
-      fastest(work_of(request), choice.candidates, forced, calibration, cpu_threads);
+  const Candidate* best = fastest(work_of(request), choice.candidates, forced, calibration, cpu_threads);
   const auto able = std::count_if(choice.candidates.begin(), choice.candidates.end(),
                                   [](const Candidate& candidate) { return candidate.support.ok; });
   std::string others;

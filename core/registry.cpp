@@ -113,7 +113,8 @@ Advice advise(const RnnConfig& config, Phase phase, std::int64_t t, std::int64_t
   Choice choice = plan_device(request, device ? device : device_from_environment());
   Advice advice{choice.device, std::move(choice.reason), {}};
   for (Candidate& c : choice.candidates) {
-    advice.devices.push_back({std::move(c.info), std::move(c.support), c.predicted_us, c.copies_us, c.threads});
+    advice.devices.push_back(
+        {std::move(c.info), std::move(c.support), c.predicted_us, c.copies_us, c.threads});
   }
   return advice;
 }
@@ -130,7 +131,9 @@ Choice plan_device(const Request& request, DeviceChoice forced) {
     there.data_on_host = info.device.kind != Device::Kind::kCpu;
     if (info.usable) candidate.support = backend->supports(there);
   }
-  return choose_device(request, candidates, forced, calibration_for(gpus ? std::nullopt : std::optional(Device::Kind::kCpu)), num_threads());
+  return choose_device(request, candidates, forced,
+                       calibration_for(gpus ? std::nullopt : std::optional(Device::Kind::kCpu)),
+                       num_threads());
 }
 
 }  // namespace rondo

@@ -80,8 +80,7 @@ void Layers<T>::normalise_input(const LayerForward& call, const Memory& m, const
 
 // The gradients of pre-activations become those of W x, in place.
 template <class T>
-void Layers<T>::normalise_input_backward(const LayerBackward& call, const Memory& m,
-                                         const Saved& s) const {
+void Layers<T>::normalise_input_backward(const LayerBackward& call, const Memory& m, const Saved& s) const {
   const std::int64_t ld = order_.columns * hp_;
   const NormRows<T> rows = input_rows(m, s, ld);
   on_rows(call.sequence.total(), threads(call),

@@ -89,10 +89,9 @@ void RecurrentPacking<T>::pack(const LayerWeights<T>& to, const T* weight_hh, in
 }
 
 template <class T>
-void RecurrentPacking<T>::multiply(const LayerWeights<T>& to, const LayerWeights<T>& from,
-                                   const T* factors, int threads) const {
-  on_team(Together::kApart, threads,
-          [&](int index, int count) { pack(to, factors, index, count); });
+void RecurrentPacking<T>::multiply(const LayerWeights<T>& to, const LayerWeights<T>& from, const T* factors,
+                                   int threads) const {
+  on_team(Together::kApart, threads, [&](int index, int count) { pack(to, factors, index, count); });
   const auto scale = [](T* product, const T* matrix, std::int64_t size) {
     for (std::int64_t i = 0; product != nullptr && i < size; ++i) product[i] *= matrix[i];
   };

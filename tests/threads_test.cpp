@@ -4,6 +4,7 @@
 
 #include "cpu/layer.h"
 #include "network_fixture.h"
+#include "rondo/calibration.h"
 
 namespace rondo {
 namespace {
@@ -42,9 +43,18 @@ Outcome train(const RnnConfig& config, std::int64_t t, std::int64_t n) {
           copy_of(rnn.gradients())};
 }
 
+// Threads that cost nothing: all of them take part in passes of these sizes.
+Calibration free_threads() {
+  Calibration all = published_calibration();
+  all.cpu.handover_us = all.cpu.meeting_us = 1e-9;
+  return all;
+}
+
 class Threads : public testing::EachNetwork {
  protected:
+  void SetUp() override { set_calibration(free_threads()); }
   void TearDown() override {
+    set_calibration(std::nullopt);
     set_num_threads(0);
     set_executor(nullptr);
   }
@@ -58,6 +68,7 @@ struct Size {
 };
 const Size kSizes[] = {
     {"one row: units are split", 6, 1, 40, 150, 1, Direction::kForward},
+    {"few rows, which two threads share", 6, 7, 20, 40, 1, Direction::kForward},
     {"many rows", 5, 70, 20, 40, 1, Direction::kForward},
     {"rows that no tile divides, both directions", 7, 37, 11, 29, 2, Direction::kBidirectional},
 };
@@ -78,6 +89,7 @@ TEST_P(Threads, BitsDoNotDependOnTheirNumber) {
 
 // Phases that threads divide by units of h and of c, and rows that one thread has to see whole.
 TEST(ThreadsWithOptions, BitsDoNotDependOnTheirNumber) {
+  set_calibration(free_threads());
   const auto lstm = [](auto set) {
     RnnConfig c{.cell = Cell::kLstm, .peephole = true};
     c.zoneout_h = c.zoneout_c = c.dropconnect = 0.2;
@@ -102,6 +114,7 @@ TEST(ThreadsWithOptions, BitsDoNotDependOnTheirNumber) {
       set_num_threads(0);
     }
   }
+  set_calibration(std::nullopt);
 }
 
 TEST_P(Threads, NetworksSideBySide) {

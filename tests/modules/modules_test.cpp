@@ -163,7 +163,7 @@ TEST(Module, IsOneOfTheChoicesUnderAuto) {
     Rnn rnn(kConfig);
     run_once(rnn);
     EXPECT_EQ(rnn.device(), Device()) << "so small a network does not pay for copies";
-    expect_parts(rnn.explain(), {"cpu: predicted", "fastest", "cuda:0: predicted", "of it copies",
+    expect_parts(rnn.explain(), {"cpu (1 thread): predicted", "fastest", "cuda:0: predicted", "of it copies",
                                  "cuda:1: the driver is older than this fake"});
   });
 }
