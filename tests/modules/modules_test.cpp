@@ -1,13 +1,17 @@
 // Backends that are opened at run time: what a good one gives, and the sentence for each that is refused.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "rondo/calibration.h"
 #include "rondo/rondo.h"
 
 namespace rondo::testing {
@@ -165,6 +169,52 @@ TEST(Module, IsOneOfTheChoicesUnderAuto) {
     EXPECT_EQ(rnn.device(), Device()) << "so small a network does not pay for copies";
     expect_parts(rnn.explain(), {"cpu (1 thread): predicted", "fastest", "cuda:0: predicted", "of it copies",
                                  "cuda:1: the driver is older than this fake"});
+  });
+}
+
+// Saves a calibration of the fake's own, changes the file's text, and gives the folder to the library.
+void save_tuned(const std::string& from = "", const std::string& to = "") {
+  Calibration tuned = published_calibration();
+  tuned.origin = "tuned long ago";
+  tuned.cpu.call_us *= 2;
+  tuned.cuda.call_us *= 3;
+  static const std::string cache = ::testing::TempDir() + "rondo modules " + std::to_string(getpid());
+  set_variable("XDG_CACHE_HOME", cache.c_str());
+  save_calibration(tuned, calibration_file());
+  std::ifstream in(calibration_file());
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (const auto at = from.empty() ? std::string::npos : text.find(from); at != std::string::npos) {
+    text.replace(at, from.size(), to);
+  }
+  std::ofstream(calibration_file()) << text;
+}
+
+TEST(Module, ACalibrationOfItsDevicesIsForThoseAlone) {
+  const Calibration published = published_calibration();
+  in_new_process(folder("good").c_str(), [&] {
+    save_tuned();
+    EXPECT_EQ(calibration().cuda.call_us, 3 * published.cuda.call_us);
+    EXPECT_EQ(calibration().origin, "tuned long ago");
+    EXPECT_EQ(load_calibration(calibration_file()).cuda.call_us, 3 * published.cuda.call_us);
+    Rnn rnn(kConfig);
+    run_once(rnn);
+    expect_parts(rnn.explain(), {"coefficients: tuned long ago"});
+    std::filesystem::remove_all(calibration_file().parent_path().parent_path());
+  });
+  in_new_process(folder("good").c_str(), [&] {
+    save_tuned("Fake GPU", "Sold GPU");
+    std::vector<std::string> lines;
+    set_log([&](const std::string& line) { lines.push_back(line); });
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_EQ(calibration().cpu.call_us, 2 * published.cpu.call_us);
+      EXPECT_EQ(calibration().cuda.call_us, published.cuda.call_us);
+      EXPECT_EQ(calibration().origin, "tuned long ago for the CPU, published figures for GPUs");
+    }
+    EXPECT_EQ(lines.size(), 1u);
+    if (!lines.empty())
+      expect_parts(lines[0], {"tuning.json cannot be used: it is for", "Sold GPU", "Fake GPU"});
+    set_log(nullptr);
+    std::filesystem::remove_all(calibration_file().parent_path().parent_path());
   });
 }
 
