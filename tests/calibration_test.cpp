@@ -256,6 +256,7 @@ struct OnExecutor {
       : plan(config, {.phase = phase, .max_t = t, .max_n = n}),
         parameters(config.dtype, {parameter_count(config)}),
         x(config.dtype, {t, n, config.input_size}),
+        dx(config.dtype, {t, n, config.input_size}),
         y(config.dtype, {t, n, output_size(config)}),
         workspace(DType::kF64, {static_cast<std::int64_t>(plan.workspace_bytes() / 8 + 1)}) {
     weights = plan.pack(parameters);
@@ -265,10 +266,11 @@ struct OnExecutor {
     Tape tape;
     const bool training = plan.options().phase == Phase::kTraining;
     plan.forward(weights, {.x = x, .y = y, .tape = training ? &tape : nullptr, .workspace = room});
-    if (training) plan.backward(weights, tape, {.dy = y, .dparameters = parameters, .workspace = room});
+    if (training)
+      plan.backward(weights, tape, {.dy = y, .dx = dx, .dparameters = parameters, .workspace = room});
   }
   Plan plan;
-  Tensor parameters, x, y, workspace;
+  Tensor parameters, x, dx, y, workspace;
   PackedWeights weights;
 };
 
