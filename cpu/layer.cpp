@@ -52,6 +52,10 @@ Layers<T>::Layers(const Request& request)
       training_options_(cell_options<T>(config_, Phase::kTraining, kernels_.activate)),
       packing_(config_, kernels_.lanes),
       cost_(calibration_for(Device::Kind::kCpu).cpu) {
+  for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
+    const double rows = cost_.handover_us / predict_us({config_, phase, 1, 1}, cost_, 1);
+    alone_[static_cast<int>(phase)] = static_cast<std::int64_t>(std::min(rows, 1e9));
+  }
   prepare_team(num_threads());
 }
 
@@ -147,7 +151,7 @@ const typename Kernels<T>::Cell& Layers<T>::cell() const {
 }
 
 template <class T>
-const Division& Layers<T>::division(const Sequence& sequence, Phase phase) const {
+const Division& Layers<T>::decide(const Sequence& sequence, Phase phase) const {
   Decided& last = decided_[static_cast<int>(phase)];
   const std::int64_t n = sequence.n, t = n == 0 ? 0 : (sequence.total() + n - 1) / n;
   const Threads threads{num_threads(), executor() == nullptr};

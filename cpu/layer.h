@@ -79,7 +79,11 @@ class Layers final : public Glue<T> {
   States<T> h_states(const LayerCall& call) const { return {s_, sp_, call.sequence.n}; }
   States<T> c_states(const LayerCall& call) const { return {h_, hp_, call.sequence.n}; }
   // What the cost model makes of a pass over this sequence.
-  const Division& division(const Sequence& sequence, Phase phase) const;
+  const Division& division(const Sequence& sequence, Phase phase) const {
+    static constexpr Division kAlone{};
+    return sequence.total() <= alone_[static_cast<int>(phase)] ? kAlone : decide(sequence, phase);
+  }
+  const Division& decide(const Sequence& sequence, Phase phase) const;
   static Phase phase_of(const LayerCall& call) {
     return call.saved == nullptr ? Phase::kInference : Phase::kTraining;
   }
@@ -153,7 +157,8 @@ class Layers final : public Glue<T> {
   std::int64_t h_, hp_, s_, sp_;
   CellOptions<T> inference_options_, training_options_;
   RecurrentPacking<T> packing_;
-  CpuCost cost_;  // in use when the plan was made
+  CpuCost cost_;           // in use when the plan was made
+  std::int64_t alone_[2];  // by phase: so many flat rows take less time than to give any of them away
   // The latest, by phase: passes of the same sizes follow one another.
   struct Decided {
     std::int64_t t = -1, n = -1;
