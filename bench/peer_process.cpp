@@ -224,8 +224,8 @@ std::vector<PeerProcess> known_peers(const PeerFolders& folders) {
   if (const auto program = folders.programs / "rondo-bench-onednn"; exists(program)) {
     peers.emplace_back("onednn", std::vector{program.string()});
   }
-  for (const char* name : {"onnxruntime", "pytorch"}) {
-    const auto script = folders.scripts / (std::string(name) + ".py");
+  for (const auto& [name, file] : {std::pair{"onnxruntime", "ort.py"}, {"pytorch", "pytorch.py"}}) {
+    const auto script = folders.scripts / file;
     if (exists(script)) peers.emplace_back(name, std::vector{python, script.string()});
   }
   return peers;
