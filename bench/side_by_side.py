@@ -202,8 +202,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rondo", required=True, help="the command rondo-bench")
-    parser.add_argument("--torch", default=f"{sys.executable} {here / 'peers' / 'torch_gpu.py'}",
-                        help="the other command (default: bench/peers/torch_gpu.py)")
+    parser.add_argument("--torch", default=f"{sys.executable} {here / 'peers' / 'pytorch.py'}",
+                        help="the other command (default: bench/peers/pytorch.py)")
     parser.add_argument("--rows", type=pathlib.Path, default=here / "deepbench.json",
                         help="the table of rows (default: bench/deepbench.json)")
     parser.add_argument("--json", type=pathlib.Path, required=True, metavar="OUT", help="where to")

@@ -3,15 +3,18 @@
 // Weights are reordered into the layout that oneDNN prefers before the clock starts, for inference and for
 // training. GRU is lbr_gru, which is reset_after. One layer: oneDNN runs a bidirectional stack as two
 // independent stacks, which is another network.
-#include <unistd.h>
+#include <dlfcn.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <functional>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <random>
 #include <string>
@@ -52,7 +55,10 @@ auto describe_backward(const dnnl::engine& engine, const Hint& forward, const Ar
 // The tensors' descriptions. `any` leaves the layout of weights to oneDNN.
 struct Shapes {
   explicit Shapes(const bench::ShapeOptions& o, std::int64_t steps)
-      : gates(o.cell == "lstm" ? 4 : o.cell == "gru" ? 3 : 1), directions(o.bidirectional ? 2 : 1) {
+      : gates(o.cell == "lstm"  ? 4
+              : o.cell == "gru" ? 3
+                                : 1),
+        directions(o.bidirectional ? 2 : 1) {
     const auto f32 = memory::data_type::f32;
     x = {{steps, o.n, o.i}, f32, Tag::tnc};
     y = {{steps, o.n, directions * o.h}, f32, Tag::tnc};
@@ -154,7 +160,8 @@ class Workload {
     plain_x_ = uniform(shapes_.plain_x, bound);
     plain_h_ = uniform(shapes_.plain_h, bound);
     const memory bias = uniform(shapes_.bias, bound);
-    forward_ = {{DNNL_ARG_SRC_LAYER, uniform(shapes_.x, 1)}, {DNNL_ARG_DST_LAYER, zeros(shapes_.y)},
+    forward_ = {{DNNL_ARG_SRC_LAYER, uniform(shapes_.x, 1)},
+                {DNNL_ARG_DST_LAYER, zeros(shapes_.y)},
                 {DNNL_ARG_BIAS, bias}};
     if (options_.phase == "inference") return prepare_inference<Cell>();
     if (options_.phase == "training") return prepare_training<Cell>();
@@ -170,8 +177,7 @@ class Workload {
   template <class Cell>
   std::function<void()> prepare_inference() {
     const memory::desc none;
-    const auto description =
-        Cell::forward(engine_, dnnl::prop_kind::forward_inference, shapes_, none, none);
+    const auto description = Cell::forward(engine_, dnnl::prop_kind::forward_inference, shapes_, none, none);
     add_weights(forward_, description);
     return [this, pass = typename Cell::Forward(description)] {
       pass.execute(stream_, forward_);
@@ -182,8 +188,8 @@ class Workload {
   // The state goes to and fro between two memories.
   template <class Cell>
   std::function<void()> prepare_steps() {
-    const auto description = Cell::forward(engine_, dnnl::prop_kind::forward_inference, shapes_,
-                                           shapes_.state, shapes_.state);
+    const auto description =
+        Cell::forward(engine_, dnnl::prop_kind::forward_inference, shapes_, shapes_.state, shapes_.state);
     add_weights(forward_, description);
     const memory h[2] = {zeros(shapes_.state), zeros(shapes_.state)};
     const memory c[2] = {zeros(shapes_.state), zeros(shapes_.state)};
@@ -242,58 +248,125 @@ class Workload {
 
 std::string isa_name() {
   switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41: return "sse41";
-    case dnnl::cpu_isa::avx: return "avx";
-    case dnnl::cpu_isa::avx2: return "avx2";
-    case dnnl::cpu_isa::avx2_vnni: return "avx2_vnni";
-    case dnnl::cpu_isa::avx512_core: return "avx512";
-    case dnnl::cpu_isa::avx512_core_vnni: return "avx512_vnni";
-    case dnnl::cpu_isa::avx512_core_bf16: return "avx512_bf16";
-    default: return "other";
+    case dnnl::cpu_isa::sse41:
+      return "sse41";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2_vnni";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512_bf16";
+    default:
+      return "other";
   }
 }
 
-// OpenMP reads OMP_NUM_THREADS once, before main, so the program starts itself anew with the right value.
-void ensure_thread_count(int threads, char** argv) {
-  const char* now = std::getenv("OMP_NUM_THREADS");
-  const std::string wanted = std::to_string(threads);
-  if (now != nullptr && now == wanted) return;
-  setenv("OMP_NUM_THREADS", wanted.c_str(), 1);
-  execv("/proc/self/exe", argv);
-  std::perror("rondo-bench-onednn: cannot start itself anew with OMP_NUM_THREADS");
-  std::exit(1);
+// Of the team that runs what is made from now on, where oneDNN was built with OpenMP.
+void set_threads(int threads) {
+  static auto* const set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
+  if (set == nullptr && threads > 1) throw std::runtime_error("this oneDNN has no OpenMP, only --threads 1");
+  if (set != nullptr) set(threads);
+}
+
+std::string version() {
+  const dnnl_version_t* v = dnnl::version();
+  return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+}
+
+class BadOption : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+void check(const bench::ShapeOptions& o) {
+  if (o.layers == 1 && o.dtype == "f32" && o.math == "strict" && o.device == "cpu" && !o.graph) return;
+  throw BadOption(
+      "oneDNN runs --layers 1, --dtype f32, --math strict, --device cpu only, and has no --graph");
+}
+
+// A shape that is ready to be run.
+struct Ready {
+  bench::ShapeOptions options;
+  std::unique_ptr<Workload> workload;
+  std::function<void()> run;
+};
+Ready prepare(const bench::ShapeOptions& options) {
+  check(options);
+  set_threads(options.threads);
+  Ready ready{options, std::make_unique<Workload>(options), {}};
+  ready.run = ready.workload->prepare();
+  return ready;
+}
+
+std::string time_line(const Ready& ready) {
+  const bench::Effort effort = ready.options.brief ? bench::brief({}) : bench::Effort{};
+  const bench::Timing timing = bench::measure(
+      ready.run, [] {}, effort);
+  const bench::Runner runner{.engine = "onednn " + version(),
+                             .device = "cpu",
+                             .device_name = "",
+                             .isa = isa_name(),
+                             .threads = ready.options.threads};
+  return bench::json_line(ready.options, timing, runner);
+}
+
+// As rondo-bench rows: a line of options in, a line of JSON out; the same row again finds all ready.
+void run_rows(std::istream& rows) {
+  std::string before;
+  Ready ready;
+  for (std::string row; std::getline(rows, row);) {
+    if (row.find_first_not_of(" \t\r") == std::string::npos) continue;
+    try {
+      if (row != before || !ready.workload) {
+        before = row;
+        ready = {};
+        bench::ShapeOptions options;
+        CLI::App app("a row", "row");
+        bench::add_shape_options(app, options);
+        app.parse(row);
+        ready = prepare(options);
+      }
+      std::printf("%s\n", time_line(ready).c_str());
+    } catch (const std::exception& error) {
+      ready = {};
+      const nlohmann::ordered_json line = {{"error", error.what()}, {"row", row}};
+      std::printf("%s\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    }
+    std::fflush(stdout);
+  }
 }
 
 int run_program(int argc, char** argv) {
   CLI::App app("Times oneDNN's recurrent networks as rondo-bench does Rondo's.", "rondo-bench-onednn");
   app.require_subcommand(1);
   bench::ShapeOptions options;
-  if (const char* threads = std::getenv("OMP_NUM_THREADS")) options.threads = std::max(1, std::atoi(threads));
-  bench::add_shape_options(*app.add_subcommand("shape", "one shape; prints one line of JSON"), options);
+  CLI::App* shape = app.add_subcommand("shape", "one shape; prints one line of JSON");
+  bench::add_shape_options(*shape, options);
+  std::string file;
+  CLI::App* rows =
+      app.add_subcommand("rows", "many shapes; prints one line of JSON each, or {\"error\": ...}");
+  rows->add_option("FILE", file, "a file with the options of shape on each line; - is stdin")->required();
+  app.add_subcommand("about", "one line of JSON: name and version");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (options.layers != 1 || options.dtype != "f32" || options.math != "strict" || options.device != "cpu" ||
-      options.graph) {
-    std::fprintf(stderr,
-                 "rondo-bench-onednn: oneDNN runs --layers 1, --dtype f32, --math strict, --device cpu only, "
-                 "and has no --graph\n");
-    return kExitUsage;
+  if (shape->parsed()) {
+    std::printf("%s\n", time_line(prepare(options)).c_str());
+  } else if (!rows->parsed()) {
+    std::printf("{\"name\": \"onednn\", \"version\": \"%s\"}\n", version().c_str());
+  } else if (file == "-") {
+    run_rows(std::cin);
+  } else {
+    std::ifstream stream(file);
+    if (!stream) throw std::runtime_error("rows: cannot read " + file);
+    run_rows(stream);
   }
-  ensure_thread_count(options.threads, argv);
-  Workload workload(options);
-  const bench::Timing timing = bench::measure(
-      workload.prepare(), [] {}, options.brief ? bench::brief({}) : bench::Effort{});
-  const dnnl_version_t* v = dnnl::version();
-  const bench::Runner runner{.engine = "onednn " + std::to_string(v->major) + "." + std::to_string(v->minor) +
-                                       "." + std::to_string(v->patch),
-                             .device = "cpu",
-                             .device_name = "",
-                             .isa = isa_name(),
-                             .threads = options.threads};
-  std::printf("%s\n", bench::json_line(options, timing, runner).c_str());
   return 0;
 }
 
@@ -302,6 +375,9 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run_program(argc, argv);
+  } catch (const BadOption& error) {
+    std::fprintf(stderr, "rondo-bench-onednn: %s\n", error.what());
+    return kExitUsage;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rondo-bench-onednn: %s\n", error.what());
     return 1;

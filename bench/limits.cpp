@@ -1,0 +1,160 @@
+// Measured limits of one thread: multiply-adds from registers, and reads from each level of memory.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "bench/limits.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+
+#include <hwy/highway.h>
+
+#include "bench/limits.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bench::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Enough sums to hide the latency of a multiply-add on every current core.
+constexpr int kSums = 12;
+
+// Flops of one call.
+double MultiplyAdds(std::int64_t rounds, float* sink) {
+  const hn::ScalableTag<float> d;
+  const auto a = hn::Set(d, sink[0]), b = hn::Set(d, sink[1]), one = hn::Iota(d, 1.0F);
+  // Sums that differ, or the compiler would keep one of them.
+  auto s0 = a, s1 = hn::Add(s0, one), s2 = hn::Add(s1, one), s3 = hn::Add(s2, one), s4 = hn::Add(s3, one),
+       s5 = hn::Add(s4, one), s6 = hn::Add(s5, one), s7 = hn::Add(s6, one), s8 = hn::Add(s7, one),
+       s9 = hn::Add(s8, one), s10 = hn::Add(s9, one), s11 = hn::Add(s10, one);
+  for (std::int64_t i = 0; i < rounds; ++i) {
+    s0 = hn::MulAdd(s0, a, b), s1 = hn::MulAdd(s1, a, b), s2 = hn::MulAdd(s2, a, b);
+    s3 = hn::MulAdd(s3, a, b), s4 = hn::MulAdd(s4, a, b), s5 = hn::MulAdd(s5, a, b);
+    s6 = hn::MulAdd(s6, a, b), s7 = hn::MulAdd(s7, a, b), s8 = hn::MulAdd(s8, a, b);
+    s9 = hn::MulAdd(s9, a, b), s10 = hn::MulAdd(s10, a, b), s11 = hn::MulAdd(s11, a, b);
+  }
+  const auto sum = hn::Add(
+      hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)),
+      hn::Add(hn::Add(hn::Add(s4, s5), hn::Add(s6, s7)), hn::Add(hn::Add(s8, s9), hn::Add(s10, s11))));
+  sink[2] = hn::GetLane(sum);
+  return 2.0 * kSums * static_cast<double>(hn::Lanes(d)) * static_cast<double>(rounds);
+}
+
+// Each weight times one value that all lanes share, as a step of one row does; eight sums. floats is a
+// multiple of eight vectors.
+void Read(const float* weights, std::int64_t floats, float* sink) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto h = hn::Set(d, sink[0]);
+  auto s0 = h, s1 = h, s2 = h, s3 = h, s4 = h, s5 = h, s6 = h, s7 = h;
+  for (std::int64_t i = 0; i < floats; i += 8 * lanes) {
+    const float* w = weights + i;
+    s0 = hn::MulAdd(hn::Load(d, w), h, s0);
+    s1 = hn::MulAdd(hn::Load(d, w + lanes), h, s1);
+    s2 = hn::MulAdd(hn::Load(d, w + 2 * lanes), h, s2);
+    s3 = hn::MulAdd(hn::Load(d, w + 3 * lanes), h, s3);
+    s4 = hn::MulAdd(hn::Load(d, w + 4 * lanes), h, s4);
+    s5 = hn::MulAdd(hn::Load(d, w + 5 * lanes), h, s5);
+    s6 = hn::MulAdd(hn::Load(d, w + 6 * lanes), h, s6);
+    s7 = hn::MulAdd(hn::Load(d, w + 7 * lanes), h, s7);
+  }
+  const auto sum =
+      hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), hn::Add(hn::Add(s4, s5), hn::Add(s6, s7)));
+  sink[2] = hn::GetLane(sum);
+}
+
+}  // namespace bench::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include <hwy/aligned_allocator.h>
+
+namespace bench {
+namespace {
+
+HWY_EXPORT(MultiplyAdds);
+HWY_EXPORT(Read);
+
+constexpr double kSampleSeconds = 2e-3, kSeconds = 0.1;
+
+// The best rate of samples taken for a tenth of a second, in units a microsecond. run(rounds) returns its
+// units.
+template <class Run>
+double best_rate(Run run) {
+  using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  std::int64_t rounds = 1;
+  double best = 0;
+  for (const auto begin = Clock::now(); seconds_since(begin) < kSeconds;) {
+    const auto start = Clock::now();
+    const double units = run(rounds);
+    const double seconds = seconds_since(start);
+    if (seconds < kSampleSeconds) {
+      rounds *= 2;
+      continue;
+    }
+    best = std::max(best, units / seconds / 1e6);
+  }
+  return best;
+}
+
+double read_rate(std::int64_t bytes) {
+  constexpr std::int64_t kUnit = 8 * 64;  // eight of the widest vectors
+  const std::int64_t floats = bytes / kUnit * kUnit / 4;
+  const auto weights = hwy::AllocateAligned<float>(static_cast<std::size_t>(floats));
+  std::fill_n(weights.get(), floats, 0.5F);
+  float sink[3] = {0.5F, 0.5F, 0};
+  return best_rate([&](std::int64_t rounds) {
+    for (std::int64_t i = 0; i < rounds; ++i) HWY_DYNAMIC_DISPATCH(Read)(weights.get(), floats, sink);
+    return static_cast<double>(rounds * floats * 4);
+  });
+}
+
+// What the system says, or a size that current cores have where it says nothing.
+std::int64_t cache_bytes(int name, std::int64_t otherwise) {
+  const long bytes = sysconf(name);
+  return bytes > 0 ? bytes : otherwise;
+}
+
+}  // namespace
+
+Limits measure_limits() {
+  Limits limits;
+  limits.l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32 << 10);
+  limits.l2_bytes = std::max(cache_bytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20), 4 * limits.l1_bytes);
+  float sink[3] = {0.5F, 0.5F, 0};
+  limits.flops_per_us =
+      best_rate([&](std::int64_t rounds) { return HWY_DYNAMIC_DISPATCH(MultiplyAdds)(64 * rounds, sink); });
+  // Sets that fill most of a level, since other things live there too.
+  limits.l1_bytes_per_us = read_rate(limits.l1_bytes * 3 / 4);
+  limits.l2_bytes_per_us = read_rate(limits.l2_bytes * 3 / 4);
+  limits.far_bytes_per_us = read_rate(4 * limits.l2_bytes);
+  return limits;
+}
+
+double limit_us(const ShapeOptions& s, const Limits& limits) {
+  const double bytes_each = s.dtype == "f64" ? 8 : s.dtype == "f32" ? 4 : 2;
+  const double gates = s.cell == "lstm" ? 4 : s.cell == "gru" ? 3 : 1, directions = s.bidirectional ? 2 : 1;
+  const double t = static_cast<double>(s.t), n = static_cast<double>(s.n), h = static_cast<double>(s.h);
+  const double rate = limits.flops_per_us * 4 / bytes_each;  // vectors hold bytes
+  const double bytes = gates * h * h * bytes_each;
+  const double bandwidth = bytes <= static_cast<double>(limits.l1_bytes)   ? limits.l1_bytes_per_us
+                           : bytes <= static_cast<double>(limits.l2_bytes) ? limits.l2_bytes_per_us
+                                                                           : limits.far_bytes_per_us;
+  const double product = 2 * gates * h * h * n / rate, step = std::max(product, bytes / bandwidth);
+  const bool training = s.phase == "training";
+  double us = 0;
+  for (std::int64_t layer = 0; layer < s.layers; ++layer) {
+    const double inputs = layer == 0 ? static_cast<double>(s.i) : directions * h;
+    const double input_product = 2 * gates * h * inputs * t * n / rate;
+    us += directions *
+          ((training ? 3 : 1) * input_product + (training ? 2 : 1) * t * step + (training ? t * product : 0));
+  }
+  return us;
+}
+
+}  // namespace bench
+#endif

@@ -1,0 +1,27 @@
+// What one thread of this machine can do at most, measured, and the time that a shape needs at least.
+#pragma once
+
+#include <cstdint>
+
+#include "bench/shape_options.h"
+
+namespace bench {
+
+// Of one thread, in f32. Bandwidths are those of reading weights that a product uses once: from the first-
+// and the second-level cache, and from beyond both.
+struct Limits {
+  double flops_per_us = 0;
+  double l1_bytes_per_us = 0, l2_bytes_per_us = 0, far_bytes_per_us = 0;
+  std::int64_t l1_bytes = 0, l2_bytes = 0;
+};
+
+// Takes about half a second.
+Limits measure_limits();
+
+// The least time of a run, in microseconds of one thread: the products over the whole sequence at the peak of
+// multiply-adds, and T steps, each the longer of its products at that peak and of reading the recurrent
+// weights from the cache that holds them. Training steps twice and has the weight gradients as one more
+// product. The cells' pointwise part is left out, so that this is a bound from below.
+double limit_us(const ShapeOptions& shape, const Limits& limits);
+
+}  // namespace bench

@@ -1,0 +1,67 @@
+// The least time of a shape as a pure function of made-up limits, and the order of those that are measured.
+#include "bench/limits.h"
+
+#include <gtest/gtest.h>
+
+namespace bench {
+namespace {
+
+// A flop takes a nanosecond; a byte one, two or four.
+constexpr Limits kPlain{.flops_per_us = 1000,
+                        .l1_bytes_per_us = 1000,
+                        .l2_bytes_per_us = 500,
+                        .far_bytes_per_us = 250,
+                        .l1_bytes = 2000,
+                        .l2_bytes = 40000};
+
+ShapeOptions shape(std::int64_t t, std::int64_t n, std::int64_t i, std::int64_t h) {
+  ShapeOptions s;
+  s.cell = "lstm";
+  s.t = t, s.n = n, s.i = i, s.h = h;
+  return s;
+}
+
+TEST(Limits, OneRowIsBoundByReadingWeightsFromTheCacheThatHoldsThem) {
+  // Weights: 4 * h * h * 4 bytes.
+  EXPECT_NEAR(limit_us(shape(5, 1, 3, 10), kPlain), 5 * (0.24 + 1.6 / 1), 1e-9);  // 1600 bytes
+  EXPECT_NEAR(limit_us(shape(5, 1, 3, 20), kPlain), 5 * (0.48 + 6.4 * 2), 1e-9);  // 6400
+  EXPECT_NEAR(limit_us(shape(5, 1, 3, 100), kPlain), 5 * (2.4 + 160 * 4), 1e-9);  // 160000
+}
+
+TEST(Limits, ManyRowsAreBoundByArithmetic) {
+  EXPECT_NEAR(limit_us(shape(5, 64, 10, 10), kPlain), 5 * 64 * (0.8 + 0.8), 1e-9);
+  ShapeOptions doubles = shape(5, 64, 10, 10);
+  doubles.dtype = "f64";
+  EXPECT_NEAR(limit_us(doubles, kPlain), 2 * 5 * 64 * 1.6, 1e-9);
+}
+
+TEST(Limits, TrainingStepsTwiceAndMultipliesThreeTimes) {
+  ShapeOptions s = shape(5, 64, 10, 10);
+  s.phase = "training";
+  EXPECT_NEAR(limit_us(s, kPlain), 3 * 5 * 64 * 1.6, 1e-9);
+  s.n = 1;  // each of both loops reads the weights
+  EXPECT_NEAR(limit_us(s, kPlain), 5 * (3 * 0.8 + 2 * 1.6 + 0.8), 1e-9);
+}
+
+TEST(Limits, LaterLayersReadBothDirections) {
+  ShapeOptions s = shape(1, 64, 3, 10);
+  s.layers = 2;
+  s.bidirectional = true;
+  EXPECT_NEAR(limit_us(s, kPlain), 64 * 2 * (0.24 + 0.8 + 1.6 + 0.8), 1e-9);
+}
+
+TEST(Limits, WhatIsMeasuredHasTheOrderOfTheMemories) {
+  const Limits limits = measure_limits();
+  EXPECT_GT(limits.far_bytes_per_us, 0);
+  EXPECT_GT(limits.l1_bytes_per_us * 1.2, limits.l2_bytes_per_us);
+  EXPECT_GT(limits.l2_bytes_per_us * 1.2, limits.far_bytes_per_us);
+  // A load feeds at most one multiply-add of each of its floats on current cores, give or take.
+  EXPECT_GT(limits.flops_per_us * 4, limits.l1_bytes_per_us);
+  EXPECT_GT(limits.l2_bytes, limits.l1_bytes);
+  std::printf("%.0f GFLOP/s, %.0f, %.0f and %.0f GB/s from %.0f KiB, %.0f KiB and beyond\n",
+              limits.flops_per_us / 1e3, limits.l1_bytes_per_us / 1e3, limits.l2_bytes_per_us / 1e3,
+              limits.far_bytes_per_us / 1e3, limits.l1_bytes / 1024.0, limits.l2_bytes / 1024.0);
+}
+
+}  // namespace
+}  // namespace bench
