@@ -188,6 +188,7 @@ int run_difference(const std::string& before, const std::string& after, std::ost
   try {
     const Difference result = difference(read_results(before), read_results(after));
     print(result, out);
+    if (result.rows.empty() && !result.regression()) return 2;
     return result.regression() ? 1 : 0;
   } catch (const FileError& error) {
     std::cerr << "rondo-bench: " << error.what() << "\n";
