@@ -16,8 +16,9 @@ void check_alike(const std::filesystem::path& path, const Context& context, cons
     // Files without a GPU's rows may stand beside one that has them.
     if (std::string(name) == "gpu" && (context.text(name).empty() || first.text(name).empty())) continue;
     if (context.text(name) != first.text(name)) {
-      throw FileError(path, std::string(name) + " is \"" + context.text(name) + "\", but \"" + first.text(name) +
-                                "\" in " + first_path.string() + "; a page is of one machine");
+      throw FileError(path, std::string(name) + " is \"" + context.text(name) + "\", but \"" +
+                                first.text(name) + "\" in " + first_path.string() +
+                                "; a page is of one machine");
     }
   }
 }
@@ -70,7 +71,8 @@ Results read_all(const std::vector<std::string>& paths) {
   const std::filesystem::path first =
       results.files.empty() ? results.regrets.front().path : results.files.front().path;
   for (const ResultFile& file : results.files) check_alike(file.path, file.context, results.context(), first);
-  for (const RegretFile& file : results.regrets) check_alike(file.path, file.context, results.context(), first);
+  for (const RegretFile& file : results.regrets)
+    check_alike(file.path, file.context, results.context(), first);
   for (const ResultFile& file : results.files) {
     for (const Row& row : file.rows) {
       if (row.ran()) {
@@ -104,7 +106,8 @@ std::string percent(double share, int digits) { return report::fixed(100 * share
 
 std::string case_text(const Case& what) {
   std::string text = cell_name(what.cell) + ", " + what.phase + ", T " + std::to_string(what.t) + ", N " +
-                     std::to_string(what.n) + ", I " + std::to_string(what.i) + ", H " + std::to_string(what.h);
+                     std::to_string(what.n) + ", I " + std::to_string(what.i) + ", H " +
+                     std::to_string(what.h);
   if (what.layers > 1) text += ", " + std::to_string(what.layers) + " layers";
   if (what.bidirectional) text += ", both directions";
   if (!what.option.empty()) text += ", " + what.option;

@@ -133,11 +133,13 @@ void add_published_figures(report::Page& page, const Results& results) {
                           time_text(predicted_step_us(figure)), figure["source"]});
   }
   page.heading("What the prediction of the GPU stands on");
-  page.paragraph("No GPU was measured here. Its half of the maps is Rondo's cost model with coefficients from "
-                 "published figures of cuDNN: " + published["coefficients"].get<std::string>() +
-                 " Below are published times of a step (of one layer and direction) beside what the model says "
-                 "of a further step of the same sizes in f32. Hardware, library and element type differ from row to "
-                 "row: the prediction is right to within a small factor, not more.");
+  page.paragraph(
+      "No GPU was measured here. Its half of the maps is Rondo's cost model with coefficients from "
+      "published figures of cuDNN: " +
+      published["coefficients"].get<std::string>() +
+      " Below are published times of a step (of one layer and direction) beside what the model says "
+      "of a further step of the same sizes in f32. Hardware, library and element type differ from row to "
+      "row: the prediction is right to within a small factor, not more.");
   page.table(table);
 }
 

@@ -16,8 +16,8 @@ double x_of(const Case& what, Vary vary) {
 report::Ticks time_ticks() {
   report::Ticks ticks;
   for (int power = -2; power <= 9; ++power) {
-    static const char* kNames[] = {"10 ns", "100 ns", "1 µs",  "10 µs", "100 µs", "1 ms",
-                                   "10 ms", "100 ms", "1 s", "10 s",  "100 s",  "1000 s"};
+    static const char* kNames[] = {"10 ns", "100 ns", "1 µs", "10 µs", "100 µs", "1 ms",
+                                   "10 ms", "100 ms", "1 s",  "10 s",  "100 s",  "1000 s"};
     ticks.emplace_back(std::pow(10, power), kNames[power + 2]);
   }
   return ticks;
@@ -53,7 +53,8 @@ struct Lines {
 };
 
 // per_step: times of one step, where a row is of several.
-Lines lines_of(const Results& results, const Group& group, Vary vary, const std::vector<std::string>& runners) {
+Lines lines_of(const Results& results, const Group& group, Vary vary,
+               const std::vector<std::string>& runners) {
   Lines lines;
   const auto time_of = [&](const Case& what, double us) {
     return what.phase == "step" ? us / static_cast<double>(what.t) : us;
@@ -118,13 +119,19 @@ std::vector<std::string> panels(const Results& results, Vary vary, bool steps, c
 Plots line_plots(const Results& results) {
   const std::string caption = " Both axes are logarithmic; a line is a runner, lower is faster.";
   Plots plots;
-  const auto add = [&](Vary vary, const char* name, const char* heading, const char* label, const char* says) {
+  const auto add = [&](Vary vary, const char* name, const char* heading, const char* label,
+                       const char* says) {
     const auto svgs = panels(results, vary, false, label);
-    if (!svgs.empty()) plots.push_back({.name = name, .heading = heading, .panels = svgs, .caption = says + caption, .columns = 2});
+    if (!svgs.empty())
+      plots.push_back(
+          {.name = name, .heading = heading, .panels = svgs, .caption = says + caption, .columns = 2});
   };
-  add(Vary::kT, "time-t", "Time against the length", "T, steps", "The time of a pass as sequences get longer.");
-  add(Vary::kH, "time-h", "Time against the size", "H, hidden units", "The time of a pass as the network gets wider.");
-  add(Vary::kN, "time-n", "Time against the batch", "N, rows", "The time of a pass as the batch gets larger.");
+  add(Vary::kT, "time-t", "Time against the length", "T, steps",
+      "The time of a pass as sequences get longer.");
+  add(Vary::kH, "time-h", "Time against the size", "H, hidden units",
+      "The time of a pass as the network gets wider.");
+  add(Vary::kN, "time-n", "Time against the batch", "N, rows",
+      "The time of a pass as the batch gets larger.");
   return plots;
 }
 

@@ -34,9 +34,11 @@ double limit_of(const std::vector<report::HeatMap>& maps) {
 
 report::Ticks scale_of(double limit, const std::string& low, const std::string& high) {
   const double half = std::pow(10, limit / 2), full = std::pow(10, limit);
-  return {{-limit, low + " " + times_text(full) + "×"}, {-limit / 2, times_text(half) + "×"},
+  return {{-limit, low + " " + times_text(full) + "×"},
+          {-limit / 2, times_text(half) + "×"},
           {0, "alike"},
-          {limit / 2, times_text(half) + "×"}, {limit, high + " " + times_text(full) + "×"}};
+          {limit / 2, times_text(half) + "×"},
+          {limit, high + " " + times_text(full) + "×"}};
 }
 
 std::size_t place_of(const std::set<std::int64_t>& sizes, std::int64_t size) {
@@ -47,7 +49,8 @@ std::size_t place_of(const std::set<std::int64_t>& sizes, std::int64_t size) {
 std::string cell_text(double ratio) { return times_text(ratio < 1 ? 1 / ratio : ratio); }
 
 report::HeatMap map_of(const Results& results, const Group& group, const Ratio& ratio) {
-  report::HeatMap map{.title = sizes_title(group.what), .x_label = "N, rows of the batch", .y_label = "H, hidden units"};
+  report::HeatMap map{
+      .title = sizes_title(group.what), .x_label = "N, rows of the batch", .y_label = "H, hidden units"};
   std::set<std::int64_t> batches, units;
   for (const Case& what : group.cases) {
     if (!ratio(what, results.cases.at(what))) continue;
@@ -59,7 +62,8 @@ report::HeatMap map_of(const Results& results, const Group& group, const Ratio& 
   for (const Case& what : group.cases) {
     const std::optional<double> value = ratio(what, results.cases.at(what));
     if (!value) continue;
-    map.cells.push_back({place_of(batches, what.n), place_of(units, what.h), std::log10(*value), cell_text(*value)});
+    map.cells.push_back(
+        {place_of(batches, what.n), place_of(units, what.h), std::log10(*value), cell_text(*value)});
   }
   return map;
 }
@@ -69,13 +73,14 @@ std::vector<report::HeatMap> maps_of(const Results& results, const Ratio& ratio)
   const auto wanted = [&](const Case& what) {
     return what.option.empty() && ratio(what, results.cases.at(what)).has_value();
   };
-  for (const Group& group : groups(results, Vary::kHAndN, wanted)) maps.push_back(map_of(results, group, ratio));
+  for (const Group& group : groups(results, Vary::kHAndN, wanted))
+    maps.push_back(map_of(results, group, ratio));
   return maps;
 }
 
 // They share their colours, so that one can be held against the other. `low` is where the ratio is below one.
-std::vector<std::string> drawn(std::vector<report::HeatMap> maps, const std::string& low, const std::string& high,
-                               bool hatched) {
+std::vector<std::string> drawn(std::vector<report::HeatMap> maps, const std::string& low,
+                               const std::string& high, bool hatched) {
   std::vector<std::string> svgs;
   const double limit = limit_of(maps);
   for (report::HeatMap& map : maps) {
@@ -110,12 +115,14 @@ Plots crossover_plots(const Results& results) {
   });
   if (maps.empty()) return {};
   const bool hatched = results.gpu.from != GpuHalf::From::kSameRun;
-  return {{.name = "crossover",
-           .heading = hatched && !results.gpu.measured() ? "CPU or GPU? (GPU predicted, not measured)" : "CPU or GPU?",
-           .panels = drawn(maps, "GPU", "CPU", hatched),
-           .caption = "How many times faster the faster one is: blue where the CPU is (with one or all of its "
-                      "threads, whichever is faster), orange where the GPU is. On the dark line they meet." +
-                      gpu_sentence(results.gpu)}};
+  return {
+      {.name = "crossover",
+       .heading =
+           hatched && !results.gpu.measured() ? "CPU or GPU? (GPU predicted, not measured)" : "CPU or GPU?",
+       .panels = drawn(maps, "GPU", "CPU", hatched),
+       .caption = "How many times faster the faster one is: blue where the CPU is (with one or all of its "
+                  "threads, whichever is faster), orange where the GPU is. On the dark line they meet." +
+                  gpu_sentence(results.gpu)}};
 }
 
 Plots thread_plots(const Results& results) {
@@ -127,11 +134,12 @@ Plots thread_plots(const Results& results) {
   });
   if (maps.empty()) return {};
   const std::string threads = std::to_string(results.context().threads());
-  return {{.name = "threads",
-           .heading = "One thread or all " + threads + "?",
-           .panels = drawn(maps, "all", "one", false),
-           .caption = "How many times faster the faster one is: blue where all " + threads +
-                      " threads are, green where one alone is. On the dark line they meet. Both are measured."}};
+  return {
+      {.name = "threads",
+       .heading = "One thread or all " + threads + "?",
+       .panels = drawn(maps, "all", "one", false),
+       .caption = "How many times faster the faster one is: blue where all " + threads +
+                  " threads are, green where one alone is. On the dark line they meet. Both are measured."}};
 }
 
 }  // namespace bench

@@ -19,7 +19,7 @@ using Runners = std::map<std::string, const Row*>;
 struct GpuHalf {
   enum class From { kNone, kSameRun, kOtherRun, kPublished };
   From from = From::kNone;
-  std::string name;                                          // of the GPU, or of the prediction
+  std::string name;                                           // of the GPU, or of the prediction
   std::function<std::optional<double>(const Case&)> time_us;  // copies included where it is predicted
   bool measured() const { return from == From::kSameRun || from == From::kOtherRun; }
 };
@@ -44,7 +44,7 @@ struct Plot {
   std::string name, heading;
   std::vector<std::string> panels;  // SVG
   std::string caption;
-  int columns = 3;                  // of a file of its own
+  int columns = 3;  // of a file of its own
 };
 // Empty where the files have no data for it.
 using Plots = std::vector<Plot>;
@@ -67,11 +67,11 @@ std::vector<std::string> headlines_of_shares(const Results& results);
 std::vector<std::string> headlines_of_peers(const Results& results);
 
 // Names and numbers as the page has them.
-std::string cell_name(const std::string& cell);          // "LSTM"
-std::string time_text(double us);                        // "12.3 ms"
-std::string times_text(double ratio);                    // "1.4", "23", "150"
-std::string percent(double share, int digits);           // "12 %"
-std::string case_text(const Case& what);                 // "LSTM, training, T 100, N 32, I 128, H 128"
+std::string cell_name(const std::string& cell);  // "LSTM"
+std::string time_text(double us);                // "12.3 ms"
+std::string times_text(double ratio);            // "1.4", "23", "150"
+std::string percent(double share, int digits);   // "12 %"
+std::string case_text(const Case& what);         // "LSTM, training, T 100, N 32, I 128, H 128"
 std::string runner_name(const std::string& runner, int threads);
 std::string runner_color(const std::string& runner);
 bool is_peer(const std::string& runner);
@@ -82,8 +82,8 @@ std::optional<double> gpu_us(const Results& results, const Case& what);
 double geometric_mean(const std::vector<double>& values);  // of one at least
 double quantile(std::vector<double> values, double share);
 
-// A panel of one cell and phase: of all groups of cases that differ in the sizes named alone, the one with the
-// most of them.
+// A panel of one cell and phase: of all groups of cases that differ in the sizes named alone, the one with
+// the most of them.
 struct Group {
   Case what;  // 0 for the sizes that vary; i is 0 where it follows h
   std::vector<Case> cases;

@@ -38,13 +38,15 @@ std::string limit_panel(const std::vector<Share>& all, const std::string& phase)
     cells.insert(share.row->what.cell);
     highest = std::max(highest, share.share * 1.05);
   }
-  report::Chart chart{.x_label = "H, hidden units", .y_label = "share of the limit", .height = 320, .width = 430};
+  report::Chart chart{
+      .x_label = "H, hidden units", .y_label = "share of the limit", .height = 320, .width = 430};
   chart.title = phase;
   chart.low_y = 0;
   chart.high_y = highest;
   chart.x_room = 0.04;
   for (const std::string& cell : cells) {
-    report::Series series{.label = cell_name(cell), .color = color_of_cell(cell), .mark = report::Mark::kDots};
+    report::Series series{
+        .label = cell_name(cell), .color = color_of_cell(cell), .mark = report::Mark::kDots};
     const auto shift = static_cast<double>(chart.series.size()) - 0.5 * static_cast<double>(cells.size() - 1);
     for (const Share& share : all) {
       if (share.row->what.phase != phase || share.row->what.cell != cell) continue;
@@ -54,14 +56,18 @@ std::string limit_panel(const std::vector<Share>& all, const std::string& phase)
     }
     chart.series.push_back(series);
   }
-  chart.series.push_back({.label = "", .color = report::palette::kInk, .mark = report::Mark::kDashedLine,
-                          .x = {-0.4, static_cast<double>(units.size()) - 0.6}, .y = {1, 1}});
+  chart.series.push_back({.label = "",
+                          .color = report::palette::kInk,
+                          .mark = report::Mark::kDashedLine,
+                          .x = {-0.4, static_cast<double>(units.size()) - 0.6},
+                          .y = {1, 1}});
   for (std::int64_t h : units) chart.x_ticks.emplace_back(chart.x_ticks.size(), std::to_string(h));
   return draw(chart);
 }
 
 std::string regret_curve(const std::vector<std::pair<std::string, std::vector<double>>>& curves) {
-  report::Chart chart{.x_label = "cases, from the best choice to the worst (%)", .y_label = "regret (%)", .height = 320};
+  report::Chart chart{
+      .x_label = "cases, from the best choice to the worst (%)", .y_label = "regret (%)", .height = 320};
   chart.low_y = 0;
   double highest = 30;
   const char* colors[] = {report::palette::kBlue, report::palette::kPurple, report::palette::kTeal,
@@ -78,13 +84,16 @@ std::string regret_curve(const std::vector<std::pair<std::string, std::vector<do
     chart.series.push_back(series);
   }
   chart.high_y = highest;
-  chart.series.push_back({.label = "25 %", .color = report::palette::kMuted, .mark = report::Mark::kDashedLine,
-                          .x = {0, 100}, .y = {25, 25}});
+  chart.series.push_back({.label = "25 %",
+                          .color = report::palette::kMuted,
+                          .mark = report::Mark::kDashedLine,
+                          .x = {0, 100},
+                          .y = {25, 25}});
   return draw(chart);
 }
 
 struct Regret {
-  std::string text;     // of the case
+  std::string text;  // of the case
   std::string chosen, best;
   double regret = 0;
 };
@@ -119,7 +128,8 @@ std::vector<Regrets> all_regrets(const Results& results) {
   if (Regrets own = of_results(results); !own.rows.empty()) all.push_back(std::move(own));
   for (const RegretFile& file : results.regrets) {
     Regrets regrets;
-    for (const std::string& device : file.devices) regrets.name += (regrets.name.empty() ? "" : " or ") + device;
+    for (const std::string& device : file.devices)
+      regrets.name += (regrets.name.empty() ? "" : " or ") + device;
     regrets.name += " by the model, " + file.path.filename().string();
     for (const RegretFile::Row& row : file.rows) {
       const auto best = std::min_element(row.times_us.begin(), row.times_us.end()) - row.times_us.begin();
@@ -148,16 +158,19 @@ Plots limit_plots(const Results& results) {
   for (const Share& share : all) {
     phases.insert(share.row->what.phase);
     values.push_back(share.share);
-    if (share.share > 1) above += (above.empty() ? "" : "; ") + share.row->name + " " + report::fixed(share.share, 2);
+    if (share.share > 1)
+      above += (above.empty() ? "" : "; ") + share.row->name + " " + report::fixed(share.share, 2);
   }
   std::vector<std::string> svgs;
   for (const std::string& phase : phases) svgs.push_back(limit_panel(all, phase));
   return {{.name = "limit",
            .heading = "How near to the machine's limit",
            .panels = svgs,
-           .caption = "One thread: the least time that its arithmetic and its caches allow, over the time measured. "
-                      "1 is the limit; the median is " + report::fixed(quantile(values, 0.5), 2) + ". A dot is a case." +
-                      (above.empty() ? "" : " Above 1, where the limit or the measurement is wrong: " + above + "."),
+           .caption =
+               "One thread: the least time that its arithmetic and its caches allow, over the time measured. "
+               "1 is the limit; the median is " +
+               report::fixed(quantile(values, 0.5), 2) + ". A dot is a case." +
+               (above.empty() ? "" : " Above 1, where the limit or the measurement is wrong: " + above + "."),
            .columns = 2}};
 }
 
@@ -168,13 +181,15 @@ Plots regret_plots(const Results& results) {
   return {{.name = "regret",
            .heading = "How well the choice is made by itself",
            .panels = {regret_curve(curves)},
-           .caption = "Regret: the time of what was chosen over the least, less one, by the medians measured, "
-                      "sorted. Flat at 0: the fastest was chosen.",
+           .caption =
+               "Regret: the time of what was chosen over the least, less one, by the medians measured, "
+               "sorted. Flat at 0: the fastest was chosen.",
            .columns = 1}};
 }
 
 void add_regret_table(report::Page& page, const Results& results) {
-  report::Table table{.header = {"choice", "cases", "mean", "95 % are below", "within 25 %", "worst", "bars"}};
+  report::Table table{
+      .header = {"choice", "cases", "mean", "95 % are below", "within 25 %", "worst", "bars"}};
   report::Table worst{.header = {"case", "chosen", "fastest", "regret"}};
   std::vector<Regret> rows;
   const std::vector<Regrets> all = all_regrets(results);
@@ -194,7 +209,8 @@ void add_regret_table(report::Page& page, const Results& results) {
                           percent(file.worst, 0), file.passed ? "passed" : "NOT passed"});
   }
   page.table(table);
-  std::stable_sort(rows.begin(), rows.end(), [](const Regret& a, const Regret& b) { return a.regret > b.regret; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Regret& a, const Regret& b) { return a.regret > b.regret; });
   for (std::size_t k = 0; k < std::min<std::size_t>(10, rows.size()) && rows[k].regret > 0; ++k) {
     worst.rows.push_back({rows[k].text, rows[k].chosen, rows[k].best, percent(rows[k].regret, 0)});
   }
@@ -206,12 +222,13 @@ std::vector<std::string> headlines_of_shares(const Results& results) {
   std::vector<double> values;
   for (const Share& share : shares(results)) values.push_back(share.share);
   if (!values.empty()) {
-    lines.push_back("One thread reaches " + percent(quantile(values, 0.5), 0) + " of the machine's limit in the median of " +
-                    std::to_string(values.size()) + " cases.");
+    lines.push_back("One thread reaches " + percent(quantile(values, 0.5), 0) +
+                    " of the machine's limit in the median of " + std::to_string(values.size()) + " cases.");
   }
   for (const Regrets& regrets : all_regrets(results)) {
-    lines.push_back("The choice made by itself (" + regrets.name + ") costs " + percent(mean_of(regrets.values()), 1) +
-                    " over the fastest on average of " + std::to_string(regrets.rows.size()) + " cases, at worst " +
+    lines.push_back("The choice made by itself (" + regrets.name + ") costs " +
+                    percent(mean_of(regrets.values()), 1) + " over the fastest on average of " +
+                    std::to_string(regrets.rows.size()) + " cases, at worst " +
                     percent(quantile(regrets.values(), 1), 0) + ".");
   }
   return lines;

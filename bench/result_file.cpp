@@ -15,8 +15,8 @@ constexpr const char* kRegret = "rondo-regret 1";
 
 Json read_json(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
-  std::error_code error;
-  if (!stream || std::filesystem::is_directory(path, error)) throw FileError(path, "cannot be read");
+  std::error_code ignored;
+  if (!stream || std::filesystem::is_directory(path, ignored)) throw FileError(path, "cannot be read");
   try {
     Json json = Json::parse(stream);
     if (!json.is_object()) throw FileError(path, std::string("is JSON, but no object: ") + json.type_name());
