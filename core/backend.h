@@ -86,6 +86,14 @@ class Backend {
   virtual ~Backend() = default;
   virtual Device::Kind kind() const = 0;
   virtual std::vector<DeviceInfo> devices() const = 0;
+  // What measurements of its devices hang on, a line; empty: it has none that is usable.
+  virtual std::string identity() const {
+    std::string text;
+    for (const DeviceInfo& info : devices()) {
+      if (info.usable) text += (text.empty() ? "" : "; ") + info.name;
+    }
+    return text;
+  }
   virtual Support supports(const Request& request) const = 0;
   virtual std::unique_ptr<BackendPlan> make_plan(const Request& request) = 0;
 

@@ -113,7 +113,7 @@ Advice advise(const RnnConfig& config, Phase phase, std::int64_t t, std::int64_t
   Choice choice = plan_device(request, device ? device : device_from_environment());
   Advice advice{choice.device, std::move(choice.reason), {}};
   for (Candidate& c : choice.candidates) {
-    advice.devices.push_back({std::move(c.info), std::move(c.support), c.predicted_us, c.copies_us});
+    advice.devices.push_back({std::move(c.info), std::move(c.support), c.predicted_us, c.copies_us, c.threads});
   }
   return advice;
 }
@@ -128,7 +128,7 @@ Choice plan_device(const Request& request, DeviceChoice forced) {
     there.data_on_host = info.device.kind != Device::Kind::kCpu;
     if (info.usable) candidate.support = backend->supports(there);
   }
-  return choose_device(request, candidates, forced, published_calibration(), num_threads());
+  return choose_device(request, candidates, forced, calibration_for(kind), num_threads());
 }
 
 }  // namespace rondo

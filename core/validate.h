@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/backend.h"
+#include "rondo/calibration.h"
 #include "rondo/rnn.h"
 
 namespace rondo {
@@ -32,6 +33,7 @@ void validate_config(const RnnConfig& config);
 void validate_plan(const RnnConfig& config, const PlanOptions& options);
 void validate_rank(std::size_t rank);
 void validate_sizes(const char* what, const Shape& shape, std::int64_t bytes_each);  // >= 0, and countable
+void validate_calibration(const char* where, const Calibration& calibration);
 DeviceChoice parse_device_text(const char* where, const std::string& text);
 const ParameterInfo& find_parameter(const std::vector<ParameterInfo>& layout, const std::string& name);
 

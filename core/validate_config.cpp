@@ -159,6 +159,17 @@ void check_dtype(DType have, DType asked) {
   require(have == asked, "span: asked for ", asked, ", expected the tensor's ", have);
 }
 
+void validate_calibration(const char* where, const Calibration& calibration) {
+  const auto check = [&](const auto& cost, const auto& names) {
+    for (const auto& [name, value] : names) {
+      require(cost.*value > 0 && std::isfinite(cost.*value), where, ": ", name, " is ", cost.*value,
+              ", expected a positive number");
+    }
+  };
+  check(calibration.cpu, kCpuCoefficients);
+  check(calibration.cuda, kCudaCoefficients);
+}
+
 DeviceChoice parse_device_text(const char* where, const std::string& text) {
   if (text == "auto") return std::nullopt;
   if (text == "cpu") return Device{};

@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "core/settings.h"
 #include "core/stack.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/layer.h"
@@ -21,17 +22,18 @@ std::string processor_name() {
   return "CPU";
 }
 
+std::string named(int threads) {
+  static const std::string processor = processor_name();
+  return processor + ", " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") +
+         isa_name();
+}
+
 class CpuBackend final : public Backend {
  public:
   Device::Kind kind() const override { return Device::Kind::kCpu; }
-  std::vector<DeviceInfo> devices() const override {
-    static const std::string processor = processor_name();
-    const int threads = num_threads();
-    return {{Device{}, true,
-             processor + ", " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") +
-                 isa_name(),
-             ""}};
-  }
+  std::vector<DeviceInfo> devices() const override { return {{Device{}, true, named(num_threads()), ""}}; }
+  // Whatever number of threads the program has set.
+  std::string identity() const override { return named(available_cpus()); }
   Support supports(const Request& request) const override {
     // Leading dimensions of a BLAS are 32-bit.
     constexpr std::int64_t kMost = std::int64_t{1} << 28;

@@ -87,7 +87,8 @@ RONDO_API int choose_threads(const Work& work, const CpuCost& cost, int most);
 
 RONDO_API Calibration published_calibration();
 // The one in use: what set_calibration gave; else, read once, the file's if it is there, whole and of this
-// machine; else the published one. What is wrong with a file is a line of the log.
+// machine; else the published one. What is wrong with a file is a line of the log. RONDO_DEVICE=cpu leaves
+// GPUs at the published one.
 RONDO_API Calibration calibration();
 // For plans made from now on, in this process; std::nullopt goes back to the file's. InvalidArgument for a
 // coefficient that is not positive or not finite.
@@ -95,10 +96,12 @@ RONDO_API void set_calibration(const std::optional<Calibration>& calibration);
 
 // $XDG_CACHE_HOME/rondo/tuning.json, else ~/.cache/rondo/tuning.json; empty where neither variable is set.
 RONDO_API std::filesystem::path calibration_file();
-// What a file has to be of: processor, its instruction set, threads, GPU, driver, the versions of Rondo, CUDA
-// and cuDNN. A line of text.
-RONDO_API std::string calibration_key();
-// For this machine, with its key; whole or not at all. std::runtime_error when the file cannot be written.
+// What a file's part for a kind of device has to be of: Rondo's version and the processor, its instruction set
+// and threads, or the GPUs, the driver and CUDA. A line of text; empty where there is no such device. Asking
+// for GPUs starts their driver.
+RONDO_API std::string calibration_key(Device::Kind kind);
+// For this machine, with its keys: the part for GPUs where there are any and RONDO_DEVICE is not "cpu". Whole
+// or not at all; std::runtime_error when the file cannot be written.
 RONDO_API void save_calibration(const Calibration& calibration, const std::filesystem::path& file);
 // std::runtime_error that names the file and says what is wrong with it, also for one of another machine.
 RONDO_API Calibration load_calibration(const std::filesystem::path& file);

@@ -48,6 +48,7 @@ struct Advice {
     Support support;  // whether this network can run there now; predicted also where it cannot
     double us = 0;    // microseconds a pass, copies included
     double copies_us = 0;
+    int threads = 0;  // of the CPU, 1 or all: as predicted; 0 on a GPU
   };
   Device device;       // the choice
   std::string reason;  // a sentence with the times and where their coefficients come from
