@@ -41,6 +41,7 @@ std::string page_of(const Results& results) {
   std::string subtitle = context.text("engine").empty() ? "Measured" : context.text("engine") + ", measured";
   if (!context.text("cpu").empty()) subtitle += " on " + context.text("cpu");
   report::Page page(title_of(results), subtitle);
+  page.wide();
   add_facts(page, results);
   const std::vector<std::string> lines = headlines(results);
   if (!lines.empty()) page.heading("In short");
@@ -49,7 +50,7 @@ std::string page_of(const Results& results) {
     const Plots plots = part.plots(results);
     for (const Plot& plot : plots) {
       page.heading(plot.heading);
-      page.panels(plot.panels, plot.caption);
+      page.panels(plot.panels, plot.legend, plot.caption);
     }
     if (part.table != nullptr && !plots.empty()) part.table(page, results);
   }
@@ -65,7 +66,7 @@ std::string plot_of(const Results& results, const std::string& name) {
         throw std::runtime_error(
             "no plot without gnuplot (on Debian and Ubuntu: sudo apt-get install gnuplot-nox)");
       }
-      return report::side_by_side(plot.panels, plot.columns);
+      return report::side_by_side(plot.panels, plot.legend, plot.columns);
     }
   }
   throw report::InputError("--plot " + name + ": the files have no data for it");

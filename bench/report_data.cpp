@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <set>
+#include <tuple>
 
 #include "bench/report_parts.h"
 
@@ -55,6 +56,14 @@ bool enough(const Group& group, Vary vary) {
   }
   if (vary == Vary::kHAndN) return sizes.size() >= 3 && batches.size() >= 3 && group.cases.size() >= 9;
   return sizes.size() >= 3;
+}
+
+// The most cases, of the most runners, around the middle of the sizes in use.
+std::tuple<std::size_t, std::size_t, double> rank(const Results& results, const Group& group) {
+  std::size_t rows = 0;
+  for (const Case& what : group.cases) rows += results.cases.at(what).size();
+  const double h = group.what.h > 0 ? std::abs(std::log2(static_cast<double>(group.what.h)) - 7) : 0;
+  return {group.cases.size(), rows, -h};
 }
 
 }  // namespace
@@ -187,7 +196,7 @@ std::vector<Group> groups(const Results& results, Vary vary, const std::function
   for (const auto& [key, group] : all) {
     if (!enough(group, vary)) continue;
     Group& other = best[{key.phase, key.cell}];
-    if (group.cases.size() > other.cases.size()) other = group;
+    if (other.cases.empty() || rank(results, group) > rank(results, other)) other = group;
   }
   std::vector<Group> chosen;
   for (const auto& [key, group] : best) chosen.push_back(group);

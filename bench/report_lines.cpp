@@ -86,7 +86,8 @@ Lines lines_of(const Results& results, const Group& group, Vary vary,
 }
 
 std::string panel(const Lines& lines, const std::string& title, const std::string& x_label) {
-  report::Chart chart{.x_label = x_label, .y_label = "", .series = lines.series, .log_y = true, .width = 430};
+  report::Chart chart{
+      .x_label = x_label, .y_label = "", .series = lines.series, .log_y = true, .height = 280, .width = 360};
   chart.title = title;
   chart.log_x = true;
   chart.x_room = 0.12;
@@ -97,21 +98,34 @@ std::string panel(const Lines& lines, const std::string& title, const std::strin
     chart.x_ticks.emplace_back(size, size < last * 1.45 ? "" : report::fixed(size, 0));
     if (size >= last * 1.45) last = size;
   }
-  chart.height = 300 + 18 * ((static_cast<int>(lines.series.size()) + 1) / 2);
   return draw(chart);
 }
 
-std::vector<std::string> panels(const Results& results, Vary vary, bool steps, const std::string& x_label) {
+struct Panels {
+  std::vector<std::string> svgs;
+  report::Legend legend;
+};
+
+void add_to(report::Legend& legend, const Lines& lines) {
+  for (const report::Series& series : lines.series) {
+    const std::pair<std::string, std::string> key(series.label, series.color);
+    if (std::find(legend.begin(), legend.end(), key) == legend.end()) legend.push_back(key);
+  }
+}
+
+Panels panels(const Results& results, Vary vary, bool steps, const std::string& x_label) {
   const auto chosen = groups(results, vary, [&](const Case& what) {
     return what.option.empty() && (what.phase == "step") == steps;
   });
-  std::vector<std::string> svgs;
+  Panels made;
   const std::vector<std::string> runners = ordered_runners(results, chosen);
   for (const Group& group : chosen) {
     const Lines lines = lines_of(results, group, vary, runners);
-    if (!lines.series.empty()) svgs.push_back(panel(lines, title_of(group.what), x_label));
+    if (lines.series.empty()) continue;
+    made.svgs.push_back(panel(lines, title_of(group.what), x_label));
+    add_to(made.legend, lines);
   }
-  return svgs;
+  return made;
 }
 
 }  // namespace
@@ -121,10 +135,13 @@ Plots line_plots(const Results& results) {
   Plots plots;
   const auto add = [&](Vary vary, const char* name, const char* heading, const char* label,
                        const char* says) {
-    const auto svgs = panels(results, vary, false, label);
-    if (!svgs.empty())
-      plots.push_back(
-          {.name = name, .heading = heading, .panels = svgs, .caption = says + caption, .columns = 2});
+    const Panels made = panels(results, vary, false, label);
+    if (made.svgs.empty()) return;
+    plots.push_back({.name = name,
+                     .heading = heading,
+                     .panels = made.svgs,
+                     .caption = says + caption,
+                     .legend = made.legend});
   };
   add(Vary::kT, "time-t", "Time against the length", "T, steps",
       "The time of a pass as sequences get longer.");
@@ -136,13 +153,13 @@ Plots line_plots(const Results& results) {
 }
 
 Plots streaming_plots(const Results& results) {
-  const auto svgs = panels(results, Vary::kH, true, "H, hidden units");
-  if (svgs.empty()) return {};
+  const Panels made = panels(results, Vary::kH, true, "H, hidden units");
+  if (made.svgs.empty()) return {};
   return {{.name = "streaming",
            .heading = "Streaming: the time of one step",
-           .panels = svgs,
+           .panels = made.svgs,
            .caption = "Live data, one step a call, as the network gets wider. Both axes are logarithmic.",
-           .columns = 2}};
+           .legend = made.legend}};
 }
 
 }  // namespace bench

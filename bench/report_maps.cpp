@@ -104,15 +104,75 @@ std::string gpu_sentence(const GpuHalf& gpu) {
   return " Both are measured in this run; the GPU is " + gpu.name + ".";
 }
 
+std::optional<double> gpu_over_cpu(const Results& results, const Case& what, const Runners& runners) {
+  const auto cpu = best_cpu_us(runners), gpu = gpu_us(results, what);
+  if (!cpu || !gpu) return std::nullopt;
+  return *gpu / *cpu;
+}
+
+std::optional<double> all_over_one(const Runners& runners) {
+  const Row* one = find_row(runners, "cpu/1");
+  const Row* all = find_row(runners, "cpu");
+  if (one == nullptr || all == nullptr || all->threads < 2) return std::nullopt;
+  return all->us / one->us;
+}
+
+// The least H of a batch from which on the ratio stays below one; "": it does not.
+std::string from_size(const report::HeatMap& map, std::size_t column) {
+  std::map<std::size_t, double> values;
+  for (const auto& cell : map.cells) {
+    if (cell.column == column) values[cell.row] = cell.value;
+  }
+  std::string from;
+  for (auto it = values.rbegin(); it != values.rend() && it->second < 0; ++it) from = map.rows[it->first];
+  return from;
+}
+
+// "LSTM inference, T 50: from H = 256 at N = 1, from H = 32 at N = 128"
+std::string crossing(const report::HeatMap& map) {
+  std::string text = map.title + ":";
+  for (const std::size_t column : {std::size_t{0}, map.columns.size() - 1}) {
+    const std::string from = from_size(map, column);
+    text += (column == 0 ? " " : ", ") + (from.empty() ? "for no H" : "from H = " + from) +
+            " at N = " + map.columns[column];
+  }
+  return text;
+}
+
+std::string crossings(const std::vector<report::HeatMap>& maps, const std::string& who) {
+  std::string text;
+  for (const report::HeatMap& map : maps) {
+    if (map.title.starts_with("LSTM")) text += (text.empty() ? "" : "; ") + crossing(map);
+  }
+  return text.empty() ? "" : who + " by size, " + text + ".";
+}
+
+std::vector<report::HeatMap> crossover_maps(const Results& results) {
+  return maps_of(results, [&](const Case& what, const Runners& runners) {
+    return gpu_over_cpu(results, what, runners);
+  });
+}
+
+std::vector<report::HeatMap> thread_maps(const Results& results) {
+  return maps_of(results, [](const Case&, const Runners& runners) { return all_over_one(runners); });
+}
+
+// How often, and how much on average.
+std::string share_sentence(const std::vector<double>& speedups, const std::string& who,
+                           const std::string& than) {
+  const auto faster = std::count_if(speedups.begin(), speedups.end(), [](double s) { return s > 1; });
+  const double mean = geometric_mean(speedups);
+  return who + " faster than " + than + " in " + std::to_string(faster) + " of " +
+         std::to_string(speedups.size()) + " cases; as a geometric mean of all, " +
+         (mean >= 1 ? report::fixed(mean, 2) + " times as fast."
+                    : report::fixed(1 / mean, 2) + " times as slow.");
+}
+
 }  // namespace
 
 Plots crossover_plots(const Results& results) {
   if (results.gpu.from == GpuHalf::From::kNone) return {};
-  const auto maps = maps_of(results, [&](const Case& what, const Runners& runners) -> std::optional<double> {
-    const auto cpu = best_cpu_us(runners), gpu = gpu_us(results, what);
-    if (!cpu || !gpu) return std::nullopt;
-    return *gpu / *cpu;
-  });
+  const auto maps = crossover_maps(results);
   if (maps.empty()) return {};
   const bool hatched = results.gpu.from != GpuHalf::From::kSameRun;
   return {
@@ -126,12 +186,7 @@ Plots crossover_plots(const Results& results) {
 }
 
 Plots thread_plots(const Results& results) {
-  const auto maps = maps_of(results, [](const Case&, const Runners& runners) -> std::optional<double> {
-    const Row* one = find_row(runners, "cpu/1");
-    const Row* all = find_row(runners, "cpu");
-    if (one == nullptr || all == nullptr || all->threads < 2) return std::nullopt;
-    return all->us / one->us;
-  });
+  const auto maps = thread_maps(results);
   if (maps.empty()) return {};
   const std::string threads = std::to_string(results.context().threads());
   return {
@@ -140,6 +195,27 @@ Plots thread_plots(const Results& results) {
        .panels = drawn(maps, "all", "one", false),
        .caption = "How many times faster the faster one is: blue where all " + threads +
                   " threads are, green where one alone is. On the dark line they meet. Both are measured."}};
+}
+
+std::vector<std::string> headlines_of_maps(const Results& results) {
+  std::vector<double> gpu, threads;
+  for (const auto& [what, runners] : results.cases) {
+    if (!what.option.empty()) continue;
+    if (const auto ratio = gpu_over_cpu(results, what, runners)) gpu.push_back(1 / *ratio);
+    if (const auto ratio = all_over_one(runners)) threads.push_back(1 / *ratio);
+  }
+  std::vector<std::string> lines;
+  if (!gpu.empty()) {
+    lines.push_back(share_sentence(gpu, "The GPU (" + results.gpu.name + ") is", "the CPU"));
+    lines.push_back(crossings(crossover_maps(results), "The GPU is faster"));
+  }
+  if (!threads.empty()) {
+    const std::string all = "All " + std::to_string(results.context().threads()) + " threads are";
+    lines.push_back(share_sentence(threads, all, "one"));
+    lines.push_back(crossings(thread_maps(results), all + " faster"));
+  }
+  std::erase(lines, "");
+  return lines;
 }
 
 }  // namespace bench

@@ -45,6 +45,7 @@ struct Plot {
   std::vector<std::string> panels;  // SVG
   std::string caption;
   int columns = 3;  // of a file of its own
+  report::Legend legend = {};
 };
 // Empty where the files have no data for it.
 using Plots = std::vector<Plot>;
@@ -63,6 +64,7 @@ void add_peer_table(report::Page& page, const Results& results);
 void add_regret_table(report::Page& page, const Results& results);
 void add_rows(report::Page& page, const Results& results);
 std::vector<std::string> headlines(const Results& results);
+std::vector<std::string> headlines_of_maps(const Results& results);
 std::vector<std::string> headlines_of_shares(const Results& results);
 std::vector<std::string> headlines_of_peers(const Results& results);
 

@@ -73,6 +73,14 @@ report::Ticks ratio_ticks() {
 std::string peer_chart(const std::map<std::string, std::vector<Pair>>& all) {
   report::Chart chart{.x_label = "", .y_label = "peer's time / Rondo's", .log_y = true, .height = 380};
   chart.y_ticks = ratio_ticks();
+  chart.low_y = 0.85;
+  chart.high_y = 1.15;
+  for (const auto& [peer, rows] : all) {
+    for (const Pair& pair : rows) {
+      chart.low_y = std::min(*chart.low_y, pair.ratio * 0.85);
+      chart.high_y = std::max(*chart.high_y, pair.ratio * 1.15);
+    }
+  }
   chart.x_room = 0.02;
   const std::pair<const char*, const char*> phases[] = {{"inference", report::palette::kBlue},
                                                         {"training", report::palette::kOrange},

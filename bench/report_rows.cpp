@@ -46,17 +46,6 @@ std::string peers_of(const Context& context) {
   return text;
 }
 
-// Where the GPU is faster, or all threads are.
-std::string share_sentence(const std::vector<double>& speedups, const std::string& who,
-                           const std::string& than) {
-  const auto faster = std::count_if(speedups.begin(), speedups.end(), [](double s) { return s > 1; });
-  const double mean = geometric_mean(speedups);
-  return who + " faster than " + than + " in " + std::to_string(faster) + " of " +
-         std::to_string(speedups.size()) + " cases; as a geometric mean of all, " +
-         (mean >= 1 ? report::fixed(mean, 2) + " times as fast."
-                    : report::fixed(1 / mean, 2) + " times as slow.");
-}
-
 report::Table rows_table(const Results& results) {
   report::Table table{.header = {"row", "T", "N", "I", "H", "L", "threads", "median", "25 to 75 %", "GFLOP/s",
                                  "limit", "predicted", "what ran"}};
@@ -109,26 +98,9 @@ void add_facts(report::Page& page, const Results& results) {
 }
 
 std::vector<std::string> headlines(const Results& results) {
-  std::vector<double> gpu, threads;
-  int thread_count = 0;
-  for (const auto& [what, runners] : results.cases) {
-    if (!what.option.empty()) continue;
-    const auto cpu = best_cpu_us(runners), other = gpu_us(results, what);
-    if (cpu && other) gpu.push_back(*cpu / *other);
-    const Row* one = find_row(runners, "cpu/1");
-    const Row* all = find_row(runners, "cpu");
-    if (one == nullptr || all == nullptr || all->threads < 2) continue;
-    threads.push_back(one->us / all->us);
-    thread_count = all->threads;
-  }
   std::vector<std::string> lines;
-  if (!gpu.empty()) {
-    lines.push_back(share_sentence(gpu, "The GPU (" + results.gpu.name + ") is", "the CPU"));
-  }
-  if (!threads.empty()) {
-    lines.push_back(share_sentence(threads, "All " + std::to_string(thread_count) + " threads are", "one"));
-  }
-  for (const auto& more : {headlines_of_peers(results), headlines_of_shares(results)}) {
+  for (const auto& more :
+       {headlines_of_maps(results), headlines_of_peers(results), headlines_of_shares(results)}) {
     lines.insert(lines.end(), more.begin(), more.end());
   }
   return lines;

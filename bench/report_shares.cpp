@@ -39,14 +39,13 @@ std::string limit_panel(const std::vector<Share>& all, const std::string& phase)
     highest = std::max(highest, share.share * 1.05);
   }
   report::Chart chart{
-      .x_label = "H, hidden units", .y_label = "share of the limit", .height = 320, .width = 430};
+      .x_label = "H, hidden units", .y_label = "share of the limit", .height = 280, .width = 360};
   chart.title = phase;
   chart.low_y = 0;
   chart.high_y = highest;
   chart.x_room = 0.04;
   for (const std::string& cell : cells) {
-    report::Series series{
-        .label = cell_name(cell), .color = color_of_cell(cell), .mark = report::Mark::kDots};
+    report::Series series{.label = "", .color = color_of_cell(cell), .mark = report::Mark::kDots};
     const auto shift = static_cast<double>(chart.series.size()) - 0.5 * static_cast<double>(cells.size() - 1);
     for (const Share& share : all) {
       if (share.row->what.phase != phase || share.row->what.cell != cell) continue;
@@ -161,6 +160,12 @@ Plots limit_plots(const Results& results) {
     if (share.share > 1)
       above += (above.empty() ? "" : "; ") + share.row->name + " " + report::fixed(share.share, 2);
   }
+  report::Legend legend;
+  for (const char* cell : {"lstm", "gru", "rnn"}) {
+    const auto of_cell = [&](const Share& share) { return share.row->what.cell == cell; };
+    if (std::any_of(all.begin(), all.end(), of_cell))
+      legend.emplace_back(cell_name(cell), color_of_cell(cell));
+  }
   std::vector<std::string> svgs;
   for (const std::string& phase : phases) svgs.push_back(limit_panel(all, phase));
   return {{.name = "limit",
@@ -171,7 +176,7 @@ Plots limit_plots(const Results& results) {
                "1 is the limit; the median is " +
                report::fixed(quantile(values, 0.5), 2) + ". A dot is a case." +
                (above.empty() ? "" : " Above 1, where the limit or the measurement is wrong: " + above + "."),
-           .columns = 2}};
+           .legend = legend}};
 }
 
 Plots regret_plots(const Results& results) {

@@ -47,6 +47,7 @@ std::string line_script(const Chart& chart) {
   s.precision(9);
   s << preamble(chart.width, chart.height) << title_line(chart.title) << "set xlabel "
     << quoted(chart.x_label) << "\nset ylabel " << quoted(chart.y_label) << "\n";
+  if (!chart.title.empty()) s << "unset key\n";  // a panel, whose legend is that of its figure
   if (chart.log_x) s << "set logscale x\n";
   if (chart.log_y) s << "set logscale y\nset format y '%g'\n";
   if (chart.low_y) s << "set yrange [" << *chart.low_y << ":]\n";

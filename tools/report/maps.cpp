@@ -38,7 +38,7 @@ std::string bar_script(const BarChart& chart) {
   return s.str();
 }
 
-constexpr int kCellWidth = 42, kCellHeight = 30;  // in pixels
+constexpr int kCellWidth = 36, kCellHeight = 28;  // in pixels
 
 std::string map_preamble(const HeatMap& map) {
   const int height = 128 + kCellHeight * static_cast<int>(std::max<std::size_t>(map.rows.size(), 4));
@@ -49,7 +49,7 @@ std::string map_preamble(const HeatMap& map) {
   std::ostringstream s;
   s.precision(9);
   s << preamble(width, height) << title_line(map.title)
-    << "unset key\nunset grid\nset border 0\nset tics scale 0\n"
+    << "set title offset 0,-0.4\nunset key\nunset grid\nset border 0\nset tics scale 0\n"
     << "set xlabel " << quoted(map.x_label) << " offset 0,0.5\nset ylabel " << quoted(map.y_label)
     << " offset 1,0\nset xrange [-0.5:" << map.columns.size() - 0.5
     << "]\nset yrange [-0.5:" << map.rows.size() - 0.5 << "]\nset xtics (" << ticks(columns)
@@ -57,8 +57,8 @@ std::string map_preamble(const HeatMap& map) {
     << "\nset rmargin at screen " << 1 - 14.0 / width << "\nset tmargin at screen " << 1 - 34.0 / height
     << "\nset bmargin at screen " << 92.0 / height << "\nset palette defined (0 " << quoted(map.low_color)
     << ", 1 '#ffffff', 2 " << quoted(map.high_color) << ")\nset cbrange [" << -map.limit << ":" << map.limit
-    << "]\nset colorbox horizontal user origin screen " << 62.0 / width << ", screen " << 30.0 / height
-    << " size screen " << 1 - 76.0 / width << ", screen " << 9.0 / height << " noborder\nset cbtics ("
+    << "]\nset colorbox horizontal user origin screen " << 92.0 / width << ", screen " << 30.0 / height
+    << " size screen " << 1 - 136.0 / width << ", screen " << 9.0 / height << " noborder\nset cbtics ("
     << ticks(map.scale) << ") offset 0,0.6 font ',12'\n";
   return s.str();
 }
@@ -82,8 +82,8 @@ std::string map_script(const HeatMap& map) {
     s << ", $cells using 1:2:3:4:5:6 with boxxyerror fillstyle transparent pattern 4 noborder linecolor rgb "
       << "'#d3dae1'";
   }
-  s << ", $cells using 1:2:8:9 with labels font ',12' textcolor rgb variable";
   if (!lines.empty()) s << ", $line using 1:2 with lines linewidth 2.6 linecolor rgb '#1c2733'";
+  s << ", $cells using 1:2:8:9 with labels font ',12' textcolor rgb variable";
   s << "\n";
   return s.str();
 }
@@ -96,6 +96,21 @@ std::pair<int, int> size_of(const std::string& svg) {
     throw std::runtime_error("gnuplot's picture has no size");
   }
   return {width, height};
+}
+
+constexpr int kLegendHeight = 32, kLetterWidth = 8;  // in pixels; letters differ, their mean is less
+
+std::string drawn(const Legend& legend) {
+  std::string text;
+  int x = 16;
+  for (const auto& [label, color] : legend) {
+    text += "<rect x=\"" + std::to_string(x) + "\" y=\"14\" width=\"16\" height=\"4\" fill=\"" + color +
+            "\"/><text x=\"" + std::to_string(x + 22) +
+            "\" y=\"21\" font-family=\"system-ui,DejaVu Sans\" font-size=\"14\" fill=\"#1c2733\">" +
+            escape_html(label) + "</text>\n";
+    x += 46 + kLetterWidth * static_cast<int>(label.size());
+  }
+  return text;
 }
 
 }  // namespace
@@ -134,9 +149,9 @@ std::string draw(const BarChart& chart) { return run_gnuplot(bar_script(chart));
 
 std::string draw(const HeatMap& map) { return run_gnuplot(map_script(map)); }
 
-std::string side_by_side(const std::vector<std::string>& svgs, int columns) {
-  int width = 0, x = 0, y = 0, row_height = 0, placed = 0;
-  std::string inner;
+std::string side_by_side(const std::vector<std::string>& svgs, const Legend& legend, int columns) {
+  int width = 0, x = 0, y = legend.empty() ? 0 : kLegendHeight, row_height = 0, placed = 0;
+  std::string inner = drawn(legend);
   for (const std::string& svg : svgs) {
     const auto [w, h] = size_of(svg);
     if (placed > 0 && placed % columns == 0) {
@@ -150,11 +165,11 @@ std::string side_by_side(const std::vector<std::string>& svgs, int columns) {
     row_height = std::max(row_height, h);
     ++placed;
   }
-  const std::string size = std::to_string(width) + " " + std::to_string(y + row_height);
+  const std::string height = std::to_string(y + row_height);
   return "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 "
          "0 " +
-         size + "\" width=\"" + std::to_string(width) +
-         "\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n" + inner + "</svg>\n";
+         std::to_string(width) + " " + height + "\" width=\"" + std::to_string(width) + "\" height=\"" +
+         height + "\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n" + inner + "</svg>\n";
 }
 
 }  // namespace report

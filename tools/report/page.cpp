@@ -49,7 +49,10 @@ tr.best td{background:#eef4ff;font-weight:600}
 .verdict span{float:right;margin:0 0 4px 12px;padding:2px 10px;border-radius:6px;color:#fff;
 font-size:13px;font-weight:600}
 .verdict p{margin:0 0 4px;color:var(--muted);font-size:14px;max-width:none}
-.panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,270px),1fr));gap:16px}
+.panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,310px),1fr));gap:16px}
+.wide{max-width:1180px}
+.keys{display:flex;flex-wrap:wrap;gap:4px 20px;margin:0 0 12px;font-size:14px}
+.keys i{display:inline-block;width:14px;height:4px;border-radius:2px;margin-right:6px;vertical-align:middle}
 .warning{background:#fff4e5;border:1px solid #e8710a;border-radius:10px;padding:10px 16px;max-width:none}
 details{margin:0 0 16px}
 summary{cursor:pointer;font-weight:600;margin:0 0 10px}
@@ -152,10 +155,16 @@ void Page::details(const std::string& summary, const Table& rows) {
   body_ += "</details>\n";
 }
 
-void Page::panels(const std::vector<std::string>& svgs, const std::string& caption) {
-  std::string all;
+void Page::wide() { wide_ = true; }
+
+void Page::panels(const std::vector<std::string>& svgs, const Legend& legend, const std::string& caption) {
+  std::string all, keys;
   for (const std::string& svg : svgs) all += svg.empty() ? "" : "<div>" + svg + "</div>";
-  figure(all.empty() ? "" : "<div class=\"panels\">" + all + "</div>", caption);
+  for (const auto& [label, color] : legend) {
+    keys += "<span><i style=\"background:" + escape_html(color) + "\"></i>" + escape_html(label) + "</span> ";
+  }
+  if (!keys.empty()) keys = "<div class=\"keys\">" + keys + "</div>";
+  figure(all.empty() ? "" : keys + "<div class=\"panels\">" + all + "</div>", caption);
 }
 
 void Page::figure(const std::string& svg, const std::string& caption) {
@@ -169,8 +178,9 @@ void Page::figure(const std::string& svg, const std::string& caption) {
 std::string Page::html() const {
   return "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" +
-         escape_html(title_) + "</title>\n<style>" + kStyle + "</style></head>\n<body><main><header><h1>" +
-         escape_html(title_) + "</h1><p>" + escape_html(subtitle_) + "</p></header>\n" + body_ +
+         escape_html(title_) + "</title>\n<style>" + kStyle + "</style></head>\n<body><main" +
+         (wide_ ? " class=\"wide\"" : "") + "><header><h1>" + escape_html(title_) + "</h1><p>" +
+         escape_html(subtitle_) + "</p></header>\n" + body_ +
          "<footer>Made by Rondo. This page stands alone: it loads nothing. Its charts are drawn by "
          "gnuplot, copyright Thomas Williams, Colin Kelley and others.</footer></main></body></html>\n";
 }

@@ -26,6 +26,7 @@ struct Series {
   std::vector<double> x, y;
 };
 
+using Legend = std::vector<std::pair<std::string, std::string>>;  // label, color
 using Ticks = std::vector<std::pair<double, std::string>>;
 
 struct Chart {
@@ -120,14 +121,16 @@ class Page {
   void words(const std::vector<std::string>& words);  // as a cloud of labels
   void warning(const std::string& text);
   void details(const std::string& summary, const Table& table);  // closed until it is clicked on
-  void panels(const std::vector<std::string>& svgs,
-              const std::string& caption);  // side by side where they fit
+  void wide();                                                   // more of a wide screen, for panels
+  // Side by side where they fit.
+  void panels(const std::vector<std::string>& svgs, const Legend& legend, const std::string& caption);
   std::string html() const;
 
  private:
   void figure(const std::string& svg, const std::string& caption);
 
   std::string title_, subtitle_, body_;
+  bool wide_ = false;
 };
 
 // A picture as SVG; empty when gnuplot is missing.
@@ -136,7 +139,7 @@ std::string draw(const RangeChart& chart);
 std::string draw(const BarChart& chart);
 std::string draw(const HeatMap& map);
 // Pictures as one, in rows of so many columns; with its XML declaration, for a file of its own.
-std::string side_by_side(const std::vector<std::string>& svgs, int columns);
+std::string side_by_side(const std::vector<std::string>& svgs, const Legend& legend, int columns);
 
 // Where values between the middles of cells would be 0, as lines from (x, y) to (x, y) in columns and rows.
 std::vector<std::array<double, 4>> zero_lines(const HeatMap& map);
