@@ -7,12 +7,14 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "bench/compare.h"
 #include "bench/options.h"
+#include "bench/report_command.h"
 #include "bench/result.h"
 #include "bench/rows.h"
 #include "bench/shape_options.h"
@@ -34,6 +36,8 @@ constexpr const char* kExamples =
     "  rondo-bench run --set train --benchmark_repetitions=10 --benchmark_out=train.json\n"
     "  rondo-bench compare --json compare.json\n"
     "  rondo-bench options --json options.json   # what each option costs beside the plain cell\n"
+    "  rondo-bench report results.json --out report.html\n"
+    "  rondo-bench diff before.json after.json\n"
     "  rondo-bench list";
 
 std::set<std::string> set_names() {
@@ -179,6 +183,7 @@ int run_program(int argc, char** argv) {
   const CLI::App* compare = add_compare(app, compare_options);
   bench::OptionsRun options_run;
   const CLI::App* option_rows = add_options(app, options_run);
+  const bench::ReportCommands reports(app);
   const CLI::App* list = app.add_subcommand("list", "the named shapes, and why each is there");
 
   try {
@@ -186,6 +191,7 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
+  if (const std::optional<int> status = reports.run()) return *status;
   if (list->parsed()) return list_shapes(), 0;
   if (shape->parsed()) return run_shape(options);
   if (rows->parsed()) return run_rows(rows_file);

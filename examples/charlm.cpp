@@ -12,6 +12,7 @@
 #include "text.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 constexpr const char* kWordList = "/usr/share/dict/words";

@@ -9,6 +9,7 @@
 #include "progress.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 constexpr NetworkKind kNetworks[] = {NetworkKind::kDense, NetworkKind::kSimpleRnn, NetworkKind::kLstm,

@@ -3,9 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "forecast.h"
-#include "report.h"
+#include "tools/report/report.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 const char* color_of(const ModelResult& model) {

@@ -8,6 +8,7 @@
 #include "progress.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 struct Options {

@@ -8,7 +8,7 @@
 #include <exception>
 #include <string>
 
-#include "report.h"
+#include "tools/report/report.h"
 
 namespace examples {
 
@@ -20,7 +20,7 @@ int run_program(CLI::App& app, int argc, char** argv, Body body) {
     return body();
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;  // --help comes this way too, with 0
-  } catch (const InputError& error) {
+  } catch (const report::InputError& error) {
     std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), error.what());
     return 2;
   } catch (const rondo::InvalidArgument& error) {

@@ -8,9 +8,10 @@
 #include <numbers>
 #include <optional>
 
-#include "report.h"
+#include "tools/report/report.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 struct Row {

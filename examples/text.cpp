@@ -7,9 +7,10 @@
 #include <random>
 #include <sstream>
 
-#include "report.h"
+#include "tools/report/report.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 std::string read_file(const std::string& path) {

@@ -5,6 +5,7 @@
 #include "sequence_model.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 constexpr std::int64_t kSteps = 100, kUnits = 64, kRows = 64;

@@ -7,6 +7,7 @@
 #include "sequence_model.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 constexpr std::int64_t kLetters = 8, kContexts = kLetters * kLetters * kLetters;

@@ -6,6 +6,7 @@
 #include "sequence_model.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 constexpr std::int64_t kSteps = 31, kReach = 3, kUnits = 32, kRows = 64;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "../progress.h"
-#include "../report.h"
+#include "tools/report/report.h"
 
 namespace examples {
 
@@ -23,7 +23,7 @@ struct Claim {
 };
 
 struct Figure {
-  Chart chart;
+  report::Chart chart;
   std::string caption;
 };
 
@@ -32,7 +32,7 @@ struct LessonResult {
   int seeds = 0;  // none: nothing random in it
   double seconds = 0;
   std::vector<Figure> figures;
-  Table table;
+  report::Table table;
   std::string note;  // what else the page should say; may be empty
 
   // quick: the numbers are given, and no verdict on them.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 namespace examples {
+using namespace report;
 namespace {
 
 const char* color_of(Verdict verdict) {

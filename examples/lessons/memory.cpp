@@ -7,6 +7,7 @@
 #include "sequence_model.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 constexpr std::int64_t kKeys = 4, kSymbols = 8;  // the first symbol is a key, all others are not

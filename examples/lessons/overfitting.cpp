@@ -7,6 +7,7 @@
 #include "sequence_model.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 constexpr double kPart = 0.05;  // of the training windows

@@ -6,9 +6,10 @@
 #include <cmath>
 #include <numbers>
 
-#include "../report.h"
+#include "tools/report/report.h"
 
 namespace examples {
+using namespace report;
 
 double cosine_rate(double rate, int update, int updates) {
   return rate * 0.5 * (1 + std::cos(std::numbers::pi * update / updates));

@@ -8,6 +8,7 @@
 #include "sequence_model.h"
 
 namespace examples {
+using namespace report;
 namespace {
 
 constexpr std::int64_t kSteps = 50;

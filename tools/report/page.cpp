@@ -1,5 +1,5 @@
 // The page's design, and files written whole or not at all.
-#include "report.h"
+#include "tools/report/report.h"
 
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 #include <fstream>
 #include <system_error>
 
-namespace examples {
+namespace report {
 namespace {
 
 // One design for every page: no web font, no script, readable on a phone and on paper.
@@ -49,6 +49,15 @@ tr.best td{background:#eef4ff;font-weight:600}
 .verdict span{float:right;margin:0 0 4px 12px;padding:2px 10px;border-radius:6px;color:#fff;
 font-size:13px;font-weight:600}
 .verdict p{margin:0 0 4px;color:var(--muted);font-size:14px;max-width:none}
+.panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,310px),1fr));gap:16px}
+.wide{max-width:1180px}
+.keys{display:flex;flex-wrap:wrap;gap:4px 20px;margin:0 0 12px;font-size:14px}
+.keys i{display:inline-block;width:14px;height:4px;border-radius:2px;margin-right:6px;vertical-align:middle}
+.warning{background:#fff4e5;border:1px solid #e8710a;border-radius:10px;padding:10px 16px;max-width:none}
+details{margin:0 0 16px}
+summary{cursor:pointer;font-weight:600;margin:0 0 10px}
+details table{font-size:13px}
+details th,details td{padding:4px 10px;white-space:nowrap}
 footer{color:var(--muted);font-size:13px;margin-top:40px}
 @media print{body{background:#fff}}
 )";
@@ -136,6 +145,28 @@ void Page::words(const std::vector<std::string>& words) {
   body_ += "</div>\n";
 }
 
+void Page::warning(const std::string& text) {
+  body_ += "<p class=\"warning\">" + escape_html(text) + "</p>\n";
+}
+
+void Page::details(const std::string& summary, const Table& rows) {
+  body_ += "<details><summary>" + escape_html(summary) + "</summary>\n";
+  table(rows);
+  body_ += "</details>\n";
+}
+
+void Page::wide() { wide_ = true; }
+
+void Page::panels(const std::vector<std::string>& svgs, const Legend& legend, const std::string& caption) {
+  std::string all, keys;
+  for (const std::string& svg : svgs) all += svg.empty() ? "" : "<div>" + svg + "</div>";
+  for (const auto& [label, color] : legend) {
+    keys += "<span><i style=\"background:" + escape_html(color) + "\"></i>" + escape_html(label) + "</span> ";
+  }
+  if (!keys.empty()) keys = "<div class=\"keys\">" + keys + "</div>";
+  figure(all.empty() ? "" : keys + "<div class=\"panels\">" + all + "</div>", caption);
+}
+
 void Page::figure(const std::string& svg, const std::string& caption) {
   const std::string picture =
       svg.empty() ? "<p>No chart: gnuplot is not installed (on Debian and Ubuntu: sudo apt-get install "
@@ -147,9 +178,11 @@ void Page::figure(const std::string& svg, const std::string& caption) {
 std::string Page::html() const {
   return "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" +
-         escape_html(title_) + "</title>\n<style>" + kStyle + "</style></head>\n<body><main><header><h1>" +
-         escape_html(title_) + "</h1><p>" + escape_html(subtitle_) + "</p></header>\n" + body_ +
-         "<footer>Made by Rondo. This page stands alone: it loads nothing.</footer></main></body></html>\n";
+         escape_html(title_) + "</title>\n<style>" + kStyle + "</style></head>\n<body><main" +
+         (wide_ ? " class=\"wide\"" : "") + "><header><h1>" + escape_html(title_) + "</h1><p>" +
+         escape_html(subtitle_) + "</p></header>\n" + body_ +
+         "<footer>Made by Rondo. This page stands alone: it loads nothing. Its charts are drawn by "
+         "gnuplot, copyright Thomas Williams, Colin Kelley and others.</footer></main></body></html>\n";
 }
 
 void prepare_folder(const std::filesystem::path& folder) {
@@ -178,4 +211,4 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
   std::filesystem::rename(part, path);
 }
 
-}  // namespace examples
+}  // namespace report
