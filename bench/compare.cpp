@@ -6,28 +6,13 @@
 #include <optional>
 #include <vector>
 
-#include "bench/shapes.h"
+#include "bench/context.h"
+#include "bench/sets.h"
 #include "bench/timing.h"
 #include "bench/workload.h"
-#include "bench/write_file.h"
 
 namespace bench {
 namespace {
-
-// The GPU that is compared, the first that can be used; or why there is none, in a sentence.
-struct Gpu {
-  std::optional<rondo::DeviceInfo> info;
-  std::string reason;
-};
-Gpu find_gpu() {
-  Gpu gpu;
-  for (const rondo::DeviceInfo& info : rondo::list_devices()) {
-    if (info.device.kind != rondo::Device::Kind::kCuda) continue;
-    if (info.usable) return {info, ""};
-    if (gpu.reason.empty()) gpu.reason = rondo::to_string(info.device) + ": " + info.reason;
-  }
-  return gpu;
-}
 
 struct Row {
   Timing cpu, own;  // own: of the library's choice
@@ -66,9 +51,10 @@ Row measure_row(const ShapeOptions& shape, const Gpu& gpu) {
   return row;
 }
 
-Json json_of(const NamedShape& shape, const Row& row) {
+Json json_of(const SetRow& named, const Row& row) {
+  const ShapeOptions& shape = named.shape;
   Json j;
-  j["name"] = shape.name;
+  j["name"] = named.name;
   j["cell"] = shape.cell;
   j["phase"] = shape.phase;
   j["t"] = shape.t;
@@ -93,17 +79,18 @@ Json json_of(const NamedShape& shape, const Row& row) {
   return j;
 }
 
-void print_row(const NamedShape& shape, const Row& row) {
+void print_row(const SetRow& named, const Row& row) {
+  const ShapeOptions& shape = named.shape;
   char gpu[32] = "-", ratio[32] = "-";
   if (row.gpu) {
     std::snprintf(gpu, sizeof gpu, "%.1f", row.gpu->median_us);
     std::snprintf(ratio, sizeof ratio, "%.2f", row.cpu.median_us / row.gpu->median_us);
   }
   const auto faster = row.took_faster();
-  std::printf("%-11s %-5s %-9s %4ld %4ld %5ld %5ld %2ld %12.1f %12s %8s %12.1f  %-7s %s\n", shape.name,
-              shape.cell, shape.phase, shape.t, shape.n, shape.i, shape.h, shape.layers, row.cpu.median_us,
-              gpu, ratio, row.own.median_us, rondo::to_string(row.chosen).c_str(),
-              faster ? (*faster ? "yes" : "no") : "-");
+  std::printf("%-11s %-5s %-9s %4ld %4ld %5ld %5ld %2ld %12.1f %12s %8s %12.1f  %-7s %s\n",
+              named.name.c_str(), shape.cell.c_str(), shape.phase.c_str(), shape.t, shape.n, shape.i, shape.h,
+              shape.layers, row.cpu.median_us, gpu, ratio, row.own.median_us,
+              rondo::to_string(row.chosen).c_str(), faster ? (*faster ? "yes" : "no") : "-");
   std::fflush(stdout);
 }
 
@@ -125,19 +112,18 @@ void compare(const CompareOptions& options) {
   all["no_gpu"] = gpu.info ? Json() : Json(gpu.reason);
   all["shapes"] = Json::array();
 
-  ShapeOptions common;
-  common.dtype = options.dtype;
-  std::vector<NamedShape> shapes;
-  for (const NamedShape& shape : kCompareShapes) {
+  std::vector<SetRow> shapes;
+  for (const SetRow& shape : shape_set("compare").rows) {
     if (options.shapes.empty() || options.shapes.contains(shape.name)) shapes.push_back(shape);
   }
+  for (SetRow& shape : shapes) shape.shape.dtype = options.dtype;
   std::printf("%s, %s, %d threads, %s; GPU: %s\n", cpu.device_name.c_str(), cpu.isa.c_str(), cpu.threads,
               options.dtype.c_str(), gpu.info ? gpu.info->name.c_str() : gpu.reason.c_str());
   std::printf("%-11s %-5s %-9s %4s %4s %5s %5s %2s %12s %12s %8s %12s  %-7s %s\n", "shape", "cell", "phase",
               "T", "N", "I", "H", "L", "CPU us", "GPU us", "CPU/GPU", "auto us", "auto", "the faster?");
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    std::fprintf(stderr, "[%zu/%zu] %s\n", i + 1, shapes.size(), shapes[i].name);
-    const Row row = measure_row(with_shape(common, shapes[i]), gpu);
+    std::fprintf(stderr, "[%zu/%zu] %s\n", i + 1, shapes.size(), shapes[i].name.c_str());
+    const Row row = measure_row(shapes[i].shape, gpu);
     print_row(shapes[i], row);
     if (!row.no_gpu.empty()) std::printf("  no GPU time: %s\n", row.no_gpu.c_str());
     all["shapes"].push_back(json_of(shapes[i], row));

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "rondo/rondo.h"
 
@@ -41,6 +42,12 @@ class DeviceArrays {
 
 // On the host, or by CUDA. A std::runtime_error says what is missing where the device cannot be used.
 std::unique_ptr<DeviceArrays> make_device_arrays(rondo::Device device);
+
+// "13.0" each; "" where there is no toolkit.
+struct GpuVersions {
+  std::string driver, runtime;  // the driver's: the newest CUDA that it runs
+};
+GpuVersions gpu_versions();
 
 // Of device_arrays_cuda.cpp, or of device_arrays_no_cuda.cpp where the toolkit is missing.
 std::unique_ptr<DeviceArrays> make_cuda_arrays(rondo::Device device);

@@ -89,4 +89,14 @@ std::unique_ptr<DeviceArrays> make_cuda_arrays(rondo::Device device) {
   return std::make_unique<CudaArrays>(device);
 }
 
+GpuVersions gpu_versions() {
+  const auto text = [](int number) {
+    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+  };
+  int driver = 0, runtime = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || cudaRuntimeGetVersion(&runtime) != cudaSuccess)
+    return {};
+  return {text(driver), text(runtime)};
+}
+
 }  // namespace bench

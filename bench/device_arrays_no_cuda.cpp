@@ -12,4 +12,6 @@ std::unique_ptr<DeviceArrays> make_cuda_arrays(rondo::Device device) {
       "(rondo-bench compare, on arrays of the host, needs none)");
 }
 
+GpuVersions gpu_versions() { return {}; }
+
 }  // namespace bench

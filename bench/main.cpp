@@ -1,6 +1,4 @@
-// rondo-bench: times Rondo on one shape, or on named sets of shapes by Google Benchmark.
-#include <benchmark/benchmark.h>
-
+// rondo-bench: times Rondo on one shape, or on named sets of shapes, and shows what came of it.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
@@ -13,12 +11,12 @@
 #include <vector>
 
 #include "bench/compare.h"
-#include "bench/options.h"
 #include "bench/report_command.h"
 #include "bench/result.h"
 #include "bench/rows.h"
+#include "bench/sets.h"
 #include "bench/shape_options.h"
-#include "bench/shapes.h"
+#include "bench/suite.h"
 #include "bench/timing.h"
 #include "bench/workload.h"
 
@@ -32,31 +30,29 @@ constexpr const char* kExamples =
     "  rondo-bench shape --cell gru --t 50 --n 32 --i 128 --h 128 --phase training --threads 2\n"
     "  rondo-bench shape --cell lstm --t 25 --n 32 --i 1024 --h 1024 --device cuda --math tf32 --graph\n"
     "  rondo-bench rows rows.txt                 # a line of shape's options for each; - reads stdin\n"
-    "  rondo-bench run --set batch --cell lstm\n"
-    "  rondo-bench run --set train --benchmark_repetitions=10 --benchmark_out=train.json\n"
+    "  rondo-bench run small --json small.json --markdown small.md\n"
+    "  rondo-bench run deepbench-train --cell lstm --dtype bf16 --data device --json train.json\n"
     "  rondo-bench compare --json compare.json\n"
-    "  rondo-bench options --json options.json   # what each option costs beside the plain cell\n"
+    "  rondo-bench run options --phase training   # what each option costs beside the plain cell\n"
     "  rondo-bench report results.json --out report.html\n"
     "  rondo-bench diff before.json after.json\n"
     "  rondo-bench list";
 
-std::set<std::string> set_names() {
-  std::set<std::string> names;
-  for (const bench::NamedShape& shape : bench::kShapes) names.insert(shape.set);
-  return names;
-}
-
-void list_shape(const bench::NamedShape& s) {
-  std::printf("%-7s %-17s %-9s %5ld %3ld %4ld %4ld %2ld %s%s%s%s\n", s.set, s.name, s.phase, s.t, s.n, s.i,
-              s.h, s.layers, s.reason, s.bidirectional ? " (bidirectional)" : "",
-              s.cell != nullptr ? ", " : "", s.cell != nullptr ? s.cell : "");
-}
-
-void list_shapes() {
-  std::printf("%-7s %-17s %-9s %5s %3s %4s %4s %2s %s\n", "set", "name", "phase", "T", "N", "I", "H", "L",
-              "why");
-  for (const bench::NamedShape& shape : bench::kShapes) list_shape(shape);
-  for (const bench::NamedShape& shape : bench::kCompareShapes) list_shape(shape);
+int list_sets(const std::string& only) {
+  for (const bench::ShapeSet& set : bench::shape_sets()) {
+    if (!only.empty() && only != set.name) continue;
+    std::printf("%s: %zu rows, %s (%s)\n", set.name.c_str(), set.rows.size(), set.about.c_str(),
+                set.origin.c_str());
+    if (only.empty()) continue;
+    for (const bench::SetRow& row : set.rows) {
+      const bench::ShapeOptions& s = row.shape;
+      std::printf("  %-34s %-4s %-9s T %-4ld N %-3ld I %-4ld H %-4ld L %ld%s  %s\n", row.name.c_str(),
+                  s.cell.c_str(), s.phase.c_str(), s.t, s.n, s.i, s.h, s.layers,
+                  s.bidirectional ? " bidirectional" : "", row.why.c_str());
+    }
+  }
+  if (!only.empty()) bench::shape_set(only);  // an error, where there is none
+  return 0;
 }
 
 int run_shape(const bench::ShapeOptions& options) {
@@ -76,64 +72,10 @@ int run_rows(const std::string& file) {
   return 0;
 }
 
-void register_shape(const bench::NamedShape& shape, const bench::ShapeOptions& common) {
-  const bench::ShapeOptions options = bench::with_shape(common, shape);
-  const std::string name = std::string(shape.name) + "/" + options.cell + "/" + options.dtype;
-  benchmark::RegisterBenchmark(name.c_str(),
-                               [options](benchmark::State& state) {
-                                 const std::unique_ptr<bench::Workload> workload =
-                                     bench::make_workload(options, bench::resolve_device(options));
-                                 workload->run();
-                                 workload->finish();
-                                 // A repetition is so many runs and one wait for the device.
-                                 std::int64_t runs = 0;
-                                 for (auto _ : state) {
-                                   workload->run();
-                                   if (++runs == state.max_iterations) workload->finish();
-                                 }
-                                 state.SetLabel(workload->what());
-                                 state.counters["GFLOP/s"] =
-                                     benchmark::Counter(bench::flops(options) / 1e9,
-                                                        benchmark::Counter::kIsIterationInvariantRate);
-                               })
-      ->Unit(benchmark::kMicrosecond)
-      ->UseRealTime();
-}
-
-// Google Benchmark's own options, `extras`, are passed on to it.
-int run_sets(const bench::ShapeOptions& options, const std::vector<std::string>& cells,
-             const std::set<std::string>& sets, std::vector<std::string> extras) {
-  rondo::set_num_threads(options.threads);
-  // Repetitions of all shapes in random order, so that a slow moment of the machine hits no single one.
-  extras.insert(extras.begin(), {"rondo-bench", "--benchmark_enable_random_interleaving=true"});
-  std::vector<char*> arguments;
-  for (std::string& extra : extras) arguments.push_back(extra.data());
-  int count = static_cast<int>(arguments.size());
-  benchmark::Initialize(&count, arguments.data());
-  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return kExitUsage;
-
-  const bench::Runner runner = bench::describe_runner(bench::resolve_device(options));
-  benchmark::AddCustomContext("engine", runner.engine);
-  benchmark::AddCustomContext("device", runner.device + " (" + runner.device_name + ")");
-  benchmark::AddCustomContext("isa", runner.isa);
-  benchmark::AddCustomContext("threads", std::to_string(runner.threads));
-  benchmark::AddCustomContext("math", options.math);
-  for (const bench::NamedShape& shape : bench::kShapes) {
-    if (!sets.contains(shape.set)) continue;
-    for (const std::string& cell : cells) {
-      bench::ShapeOptions with_cell = options;
-      with_cell.cell = cell;
-      register_shape(shape, with_cell);
-    }
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}
-
 // The subcommand compare, its options bound to `options`.
 CLI::App* add_compare(CLI::App& app, bench::CompareOptions& options) {
   std::set<std::string> names;
-  for (const bench::NamedShape& shape : bench::kCompareShapes) names.insert(shape.name);
+  for (const bench::SetRow& row : bench::shape_set("compare").rows) names.insert(row.name);
   CLI::App* compare =
       app.add_subcommand("compare", "a table of CPU, GPU and the library's own choice, calls by Rnn");
   compare->add_option("--shapes", options.shapes, "names of shapes (default: all)")
@@ -145,14 +87,28 @@ CLI::App* add_compare(CLI::App& app, bench::CompareOptions& options) {
   return compare;
 }
 
-CLI::App* add_options(CLI::App& app, bench::OptionsRun& run) {
-  CLI::App* options = app.add_subcommand("options", "every option beside the plain cell, on the CPU");
-  options->add_option("--threads", run.threads, "threads")->check(CLI::Range(1, 4096));
-  options->add_option("--t", run.t, "steps")->check(CLI::Range(1, 1000000));
-  options->add_option("--h", run.h, "hidden size, and input size")->check(CLI::Range(2, 65536));
-  options->add_option("--names", run.names, "options by name (default: all)");
-  options->add_option("--json", run.json, "a file to write the results to");
-  return options;
+CLI::App* add_run(CLI::App& app, bench::SuiteOptions& o) {
+  CLI::App* run = app.add_subcommand("run", "sets of shapes on the CPU, on a GPU and as the library chooses");
+  std::set<std::string> names;
+  for (const bench::ShapeSet& set : bench::shape_sets()) names.insert(set.name);
+  run->add_option("SET", o.sets, "sets of rondo-bench list")->required()->check(CLI::IsMember(names));
+  run->add_option("--cell", o.cells, "only these cells")->check(CLI::IsMember({"lstm", "gru", "rnn"}));
+  run->add_option("--phase", o.phases, "only these phases")
+      ->check(CLI::IsMember({"inference", "training", "step"}));
+  run->add_option("--filter", o.filter, "only rows whose name has this in it");
+  run->add_option("--dtype", o.dtype, "element type")->check(CLI::IsMember({"f32", "f64", "f16", "bf16"}));
+  run->add_option("--math", o.math, "whether products of f32 may be TF32")
+      ->check(CLI::IsMember({"strict", "tf32"}));
+  run->add_option("--data", o.data, "where a GPU's arrays lie; host: copies are part of a run")
+      ->check(CLI::IsMember({"host", "device"}));
+  run->add_flag("!--no-gpu", o.gpu, "the CPU alone");
+  run->add_flag("!--no-peers", o.peers, "no other engine, installed or not");
+  run->add_option("--seconds", o.row_seconds, "for the runs of Rondo of one row, where a run is not slower")
+      ->check(CLI::Range(0.01, 60.0))
+      ->capture_default_str();
+  run->add_option("--json", o.json, "a file for the results, in Google Benchmark's format");
+  run->add_option("--markdown", o.markdown, "a file for a table of them");
+  return run;
 }
 
 int run_program(int argc, char** argv) {
@@ -170,21 +126,14 @@ int run_program(int argc, char** argv) {
   rows->add_option("FILE", rows_file, "a file with the options of shape on each line; - is stdin")
       ->required();
 
-  const std::set<std::string> all_sets = set_names();
-  const std::vector<std::string> all_cells = {"lstm", "gru", "rnn"};
-  std::vector<std::string> sets(all_sets.begin(), all_sets.end());
-  std::vector<std::string> cells = all_cells;
-  CLI::App* run = app.add_subcommand("run", "sets of named shapes; takes Google Benchmark's options too");
-  run->add_option("--set", sets, "sets to run (default: all)")->check(CLI::IsMember(all_sets));
-  run->add_option("--cell", cells, "cells to run (default: all)")->check(CLI::IsMember(all_cells));
-  bench::add_run_options(*run, options);
-  run->allow_extras();
+  bench::SuiteOptions suite;
+  const CLI::App* run = add_run(app, suite);
   bench::CompareOptions compare_options;
   const CLI::App* compare = add_compare(app, compare_options);
-  bench::OptionsRun options_run;
-  const CLI::App* option_rows = add_options(app, options_run);
   const bench::ReportCommands reports(app);
-  const CLI::App* list = app.add_subcommand("list", "the named shapes, and why each is there");
+  std::string set;
+  CLI::App* list = app.add_subcommand("list", "the sets, or the rows of one and why they are there");
+  list->add_option("SET", set, "a set");
 
   try {
     app.parse(argc, argv);
@@ -192,12 +141,12 @@ int run_program(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   if (const std::optional<int> status = reports.run()) return *status;
-  if (list->parsed()) return list_shapes(), 0;
+  if (list->parsed()) return list_sets(set);
   if (shape->parsed()) return run_shape(options);
   if (rows->parsed()) return run_rows(rows_file);
-  if (option_rows->parsed()) return bench::run_options(options_run), 0;
   if (compare->parsed()) return bench::compare(compare_options), 0;
-  return run_sets(options, cells, std::set<std::string>(sets.begin(), sets.end()), run->remaining());
+  if (run->parsed()) return bench::run_suite(suite);
+  return kExitUsage;
 }
 
 }  // namespace

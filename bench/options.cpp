@@ -1,14 +1,10 @@
 // Every option beside the plain cell: what it costs on the CPU.
 #include "bench/options.h"
 
-#include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <vector>
 
-#include "bench/timing.h"
 #include "bench/workload.h"
-#include "bench/write_file.h"
 #include "rondo/rondo.h"
 
 namespace bench {
@@ -78,8 +74,12 @@ const Option kOptions[] = {
     {"mask with holes", Cell::kSimpleRnn, nothing, Rows::kHoles},
 };
 
+const char* short_name(Cell cell) {
+  return cell == Cell::kLstm ? "lstm" : cell == Cell::kGru ? "gru" : "rnn";
+}
+
 // One call after the other of level two.
-class OptionWorkload {
+class OptionWorkload : public Workload {
  public:
   OptionWorkload(const RnnConfig& config, rondo::Phase phase, std::int64_t t, std::int64_t n, Rows rows)
       : plan_(config, {.phase = phase, .max_t = t, .max_n = n, .resets = rows == Rows::kResets}),
@@ -111,7 +111,9 @@ class OptionWorkload {
   }
   OptionWorkload(const OptionWorkload&) = delete;
 
-  void run() {
+  std::string path() const override { return plan_.path(); }
+  std::string what() const override { return training_ ? "pack, forward, backward" : "forward"; }
+  void run() override {
     if (training_ || weights_.empty()) weights_ = plan_.pack(parameters_);
     ++args_.dropout.offset;
     plan_.forward(weights_, args_);
@@ -143,60 +145,33 @@ class OptionWorkload {
   rondo::ForwardArgs args_;
 };
 
-struct Row {
-  std::int64_t n;
-  rondo::Phase phase;
-  double plain_us, option_us;
-};
-
-Row measure_row(const OptionsRun& run, const Option& option, std::int64_t n, rondo::Phase phase) {
-  RnnConfig plain{.cell = option.cell, .input_size = run.h, .hidden_size = run.h}, with = plain;
-  option.set(with);
-  OptionWorkload first(plain, phase, run.t, n, Rows::kAll), second(with, phase, run.t, n, option.rows);
-  const std::vector<Timing> times = measure_in_turn({[&] { first.run(); }, [&] { second.run(); }});
-  return {n, phase, times[0].median_us, times[1].median_us};
+const Option& option_of(const std::string& cell, const std::string& name) {
+  for (const Option& option : kOptions) {
+    if (name == option.name && cell == short_name(option.cell)) return option;
+  }
+  throw rondo::InvalidArgument("no option of " + cell + " is called \"" + name + "\"");
 }
 
 }  // namespace
 
-void run_options(const OptionsRun& run) {
-  std::string known;
-  for (const Option& option : kOptions) known += (known.empty() ? "" : ", ") + std::string(option.name);
-  for (const std::string& name : run.names) {
-    const auto its = [&](const Option& option) { return name == option.name; };
-    if (std::none_of(std::begin(kOptions), std::end(kOptions), its)) {
-      throw rondo::InvalidArgument("options: --names has \"" + name + "\", expected some of " + known);
-    }
-  }
-  rondo::set_num_threads(run.threads);
-  std::printf(
-      "%s, %s, %d thread(s), f32, T = %ld, I = H = %ld; us of the plain cell, and the option's over it\n",
-      describe_runner(rondo::Device{}).device_name.c_str(), describe_runner(rondo::Device{}).isa.c_str(),
-      run.threads, run.t, run.h);
-  std::printf("%-5s %-26s %20s %20s %20s %20s\n", "cell", "option", "N=1 inference", "N=32 inference",
-              "N=1 training", "N=32 training");
-  Json all = Json::array();
-  std::size_t done = 0;
+std::vector<std::string> option_names(const std::string& cell) {
+  std::vector<std::string> names;
   for (const Option& option : kOptions) {
-    std::fprintf(stderr, "[%zu/%zu] %s\n", ++done, std::size(kOptions), option.name);
-    if (!run.names.empty() && !run.names.contains(option.name)) continue;
-    std::printf("%-5s %-26s", rondo::to_string(option.cell).c_str(), option.name);
-    for (const rondo::Phase phase : {rondo::Phase::kInference, rondo::Phase::kTraining}) {
-      for (const std::int64_t n : {1, 32}) {
-        const Row row = measure_row(run, option, n, phase);
-        std::printf(" %12.1f (%.2f)", row.plain_us, row.option_us / row.plain_us);
-        all.push_back({{"cell", rondo::to_string(option.cell)},
-                       {"option", option.name},
-                       {"n", n},
-                       {"phase", rondo::to_string(phase)},
-                       {"plain_us", row.plain_us},
-                       {"option_us", row.option_us}});
-      }
-    }
-    std::printf("\n");
-    std::fflush(stdout);
-    if (!run.json.empty()) write_file(run.json, all);
+    if (cell == short_name(option.cell)) names.emplace_back(option.name);
   }
+  return names;
+}
+
+std::unique_ptr<Workload> make_option_workload(const ShapeOptions& shape, const std::string& name) {
+  RnnConfig config = config_of(shape);
+  Rows rows = Rows::kAll;
+  if (!name.empty()) {
+    const Option& option = option_of(shape.cell, name);
+    option.set(config);
+    rows = option.rows;
+  }
+  const rondo::Phase phase = shape.phase == "training" ? rondo::Phase::kTraining : rondo::Phase::kInference;
+  return std::make_unique<OptionWorkload>(config, phase, shape.t, shape.n, rows);
 }
 
 }  // namespace bench

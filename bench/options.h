@@ -1,20 +1,18 @@
-// Every option beside the plain cell.
+// Every option beside the plain cell, on the CPU.
 #pragma once
 
-#include <set>
+#include <memory>
 #include <string>
+#include <vector>
+
+#include "bench/workload.h"
 
 namespace bench {
 
-struct OptionsRun {
-  int threads = 1;
-  std::int64_t t = 100, h = 128;
-  std::set<std::string> names;  // empty: all
-  std::string json;             // empty: none
-};
+std::vector<std::string> option_names(const std::string& cell);  // of lstm, gru or rnn
 
-// A table of the time of each option over that of the plain cell, at N = 1 and 32, inference and training, on
-// the CPU: level two, both taking samples in turn.
-void run_options(const OptionsRun& run);
+// Level two, in f32, with arrays of the host; "" is the plain cell by the same code. A call has as many steps
+// as the option leaves of T: one in 20 is masked or reset, or lengths run from 3/4 of T on.
+std::unique_ptr<Workload> make_option_workload(const ShapeOptions& shape, const std::string& option);
 
 }  // namespace bench

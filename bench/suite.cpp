@@ -1,0 +1,368 @@
+// A set, row by row: our runners, then the peers; the files are written anew after each row.
+#include "bench/suite.h"
+
+#include <benchmark/benchmark.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "bench/options.h"
+#include "bench/peer_process.h"
+#include "bench/suite_row.h"
+
+namespace bench {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  const double at = q * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<std::size_t>(at);
+  const std::size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
+}
+double rounded(double us) { return std::round(us * 1000) / 1000; }
+
+struct SuiteRow {
+  std::string set;
+  RowPlan plan;
+};
+
+// Everything that was asked for: with options, each row's plain cell and then each option of its cell.
+std::vector<SuiteRow> rows_of(const SuiteOptions& options) {
+  std::vector<SuiteRow> rows;
+  for (const std::string& name : options.sets) {
+    const ShapeSet& set = shape_set(name);
+    for (SetRow row : set.rows) {
+      row.shape.dtype = options.dtype;
+      row.shape.math = options.math;
+      const auto wanted = [](const std::set<std::string>& only, const std::string& value) {
+        return only.empty() || only.contains(value);
+      };
+      if (!wanted(options.cells, row.shape.cell) || !wanted(options.phases, row.shape.phase)) continue;
+      std::vector<std::string> variants = {""};
+      if (set.options) {
+        for (const std::string& option : option_names(row.shape.cell)) variants.push_back(option);
+      }
+      for (const std::string& option : variants) {
+        SetRow variant = row;
+        variant.option = option;
+        if (set.options) variant.name += "/" + (option.empty() ? "plain" : option);
+        if (variant.name.find(options.filter) == std::string::npos) continue;
+        rows.push_back({name, {variant, set.options, options.data == "device", options.row_seconds}});
+      }
+    }
+  }
+  return rows;
+}
+
+std::vector<RowRunner> runners_of(const SuiteOptions& options, const Gpu& gpu) {
+  const int all = rondo::num_threads();
+  std::vector<RowRunner> runners = {{"cpu/1", rondo::Device{}, 1, false}};
+  if (all > 1) runners.push_back({"cpu", rondo::Device{}, all, true});
+  if (gpu.info && options.gpu) {
+    runners.push_back({rondo::to_string(gpu.info->device), gpu.info->device, all, false});
+  }
+  runners.push_back({"auto", std::nullopt, all, false});
+  return runners;
+}
+
+// The fields of a row that all its entries share.
+Json entry_of(const SuiteRow& row, const std::string& runner, int threads) {
+  const ShapeOptions& s = row.plan.row.shape;
+  const std::string name = row.plan.row.name + "/" + s.cell + "/" + s.phase + "/" + s.dtype + "/" + runner;
+  return {{"name", name},
+          {"run_name", name},
+          {"run_type", "aggregate"},
+          {"aggregate_name", "median"},
+          {"aggregate_unit", "time"},
+          {"threads", threads},
+          {"shape", row.plan.row.name},
+          {"set", row.set},
+          {"cell", s.cell},
+          {"phase", s.phase},
+          {"t", s.t},
+          {"n", s.n},
+          {"i", s.i},
+          {"h", s.h},
+          {"layers", s.layers},
+          {"bidirectional", s.bidirectional},
+          {"dtype", s.dtype},
+          {"math", s.math},
+          {"option", row.plan.row.option},
+          {"runner", runner},
+          {"data", row.plan.on_device ? "device" : "host"}};
+}
+
+void add_error(Json& entry, const std::string& why) {
+  entry["error_occurred"] = true;
+  entry["error_message"] = why;
+}
+
+Json entry_of(const SuiteRow& row, const RowResult& result, const std::optional<Limits>& limits) {
+  Json entry = entry_of(row, result.runner.name, result.runner.threads);
+  entry["chosen"] = result.chosen;
+  entry["predicted_us"] = result.predicted_us > 0 ? Json(rounded(result.predicted_us)) : Json();
+  if (!result.error.empty()) {
+    add_error(entry, result.error);
+    if (result.estimate_us > 0) {
+      entry["skipped"] = true;
+      entry["estimate_us"] = rounded(result.estimate_us);
+    }
+    return entry;
+  }
+  const ShapeOptions& shape = row.plan.row.shape;
+  const double median = quantile(result.samples_us, 0.5);
+  entry["repetitions"] = result.samples_us.size();
+  entry["iterations"] = result.iterations;
+  entry["real_time"] = rounded(median);
+  entry["cpu_time"] = rounded(result.cpu_us);
+  entry["time_unit"] = "us";
+  entry["label"] = result.label;
+  entry["min_time"] = rounded(quantile(result.samples_us, 0));
+  entry["p25_time"] = rounded(quantile(result.samples_us, 0.25));
+  entry["p75_time"] = rounded(quantile(result.samples_us, 0.75));
+  entry["gflops"] = rounded(flops(shape) / median / 1000);
+  const bool bounded = limits && result.runner.name.starts_with("cpu") && row.plan.row.option.empty();
+  entry["limit_us"] = bounded ? Json(rounded(limit_us(shape, *limits))) : Json();
+  return entry;
+}
+
+std::string row_text(const ShapeOptions& s, int threads) {
+  return "--cell " + s.cell + " --t " + std::to_string(s.t) + " --n " + std::to_string(s.n) + " --i " +
+         std::to_string(s.i) + " --h " + std::to_string(s.h) + " --layers " + std::to_string(s.layers) +
+         (s.bidirectional ? " --bidirectional" : "") + " --phase " + s.phase + " --dtype " + s.dtype +
+         " --math " + s.math + " --device cpu --brief --threads " + std::to_string(threads);
+}
+
+class Suite {
+ public:
+  explicit Suite(const SuiteOptions& options) : options_(options), gpu_(find_gpu()), rows_(rows_of(options)) {
+    if (rows_.empty()) throw rondo::InvalidArgument("no row of the sets fits --cell, --phase and --filter");
+    runners_ = runners_of(options, gpu_);
+    limits_ = measure_limits();
+    file_["context"] = run_context(gpu_);
+    Json& context = file_["context"];
+    std::string sets;
+    for (const std::string& set : options.sets) sets += (sets.empty() ? "" : ", ") + set;
+    context["set"] = sets;
+    context["limits"] = json_of(*limits_);
+    context["peers"] = Json::array();
+    if (options.peers) find_peers(context["peers"]);
+    file_["benchmarks"] = Json::array();
+  }
+
+  int run() {
+    struct sigaction stop = {};
+    stop.sa_handler = [](int) { interrupted = 1; };
+    stop.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(SIGINT, &stop, nullptr);
+    sigaction(SIGTERM, &stop, nullptr);
+    std::fprintf(stderr, "%zu rows; %s\n", rows_.size(),
+                 gpu_.info ? gpu_.info->name.c_str() : ("no GPU is timed: " + gpu_.reason).c_str());
+    for (std::size_t i = 0; i < rows_.size() && interrupted == 0; ++i) {
+      show_progress(i);
+      for (const RowResult& result : run_row(rows_[i].plan, runners_)) {
+        if (result.error.empty() && result.samples_us.empty()) continue;
+        add(entry_of(rows_[i], result, limits_));
+      }
+      ask_peers(rows_[i]);
+      write(i + 1 == rows_.size());
+    }
+    show_progress(rows_.size());
+    std::fprintf(stderr, "\n");
+    print_summary();
+    if (interrupted == 0) return 0;
+    std::fprintf(stderr, "interrupted: the rows until then are kept\n");
+    return 130;
+  }
+
+ private:
+  void find_peers(Json& facts) {
+    std::error_code none;
+    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
+    const std::filesystem::path source = RONDO_SOURCE;
+    for (PeerProcess& peer : known_peers({program, source / "bench/peers", source / ".cache/peers"})) {
+      const nlohmann::json about = peer.about();
+      if (about.contains("error")) {
+        const std::string why = about.at("error");
+        std::fprintf(stderr, "without %s: %s\n", peer.name().c_str(), why.c_str());
+        facts.push_back({{"name", peer.name()}, {"version", nullptr}, {"note", why}});
+        continue;
+      }
+      facts.push_back({{"name", peer.name()}, {"version", about.at("version")}, {"note", "on one thread"}});
+      peers_.push_back(std::move(peer));
+    }
+  }
+
+  void ask_peers(const SuiteRow& row) {
+    if (row.plan.of_options || interrupted != 0) return;
+    for (PeerProcess& peer : peers_) {
+      Json entry = entry_of(row, peer.name() + "/1", 1);
+      const nlohmann::json answer = peer.ask(row_text(row.plan.row.shape, 1), 60);
+      if (answer.contains("error")) {
+        add_error(entry, answer.at("error"));
+      } else {
+        const double us = answer.value("median_us", 0.0), least = answer.value("min_us", us);
+        entry["repetitions"] = answer.value("samples", 1);
+        entry["iterations"] = 1;
+        entry["real_time"] = us;
+        entry["cpu_time"] = us;
+        entry["time_unit"] = "us";
+        entry["label"] = answer.value("engine", peer.name());
+        entry["min_time"] = entry["p25_time"] = least;
+        entry["p75_time"] = us;
+        entry["gflops"] = answer.value("gflops", 0.0);
+      }
+      add(std::move(entry));
+    }
+  }
+
+  void add(Json entry) {
+    if (entry.contains("skipped")) {
+      std::fprintf(stderr, "\r\033[K%s: %s\n", entry["name"].get<std::string>().c_str(),
+                   entry["error_message"].get<std::string>().c_str());
+    }
+    file_["benchmarks"].push_back(std::move(entry));
+  }
+
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+  void write(bool complete) {
+    file_["context"]["complete"] = complete;
+    file_["context"]["seconds"] = std::round(seconds());
+    if (!options_.json.empty()) write_file(options_.json, file_);
+    if (!options_.markdown.empty()) write_text(options_.markdown, table());
+  }
+
+  void show_progress(std::size_t done) {
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    const double left =
+        done == 0 ? 0 : seconds() / static_cast<double>(done) * static_cast<double>(rows_.size() - done);
+    const bool last = done == rows_.size();
+    if (!terminal && !last && seconds() < next_line_) return;
+    next_line_ = seconds() + 10;
+    const auto filled = static_cast<int>(24 * done / rows_.size());
+    std::fprintf(stderr, "%s[%.*s%*s] %zu/%zu, %.0f s left  %s%s", terminal ? "\r\033[K" : "", filled,
+                 "########################", 24 - filled, "", done, rows_.size(), left,
+                 last ? "" : rows_[done].plan.row.name.c_str(), terminal ? "" : "\n");
+  }
+
+  // Times by runner, a line a row.
+  std::string table() const;
+  void print_summary() const;
+
+  using Clock = std::chrono::steady_clock;
+  const SuiteOptions& options_;
+  Gpu gpu_;
+  std::vector<SuiteRow> rows_;
+  std::vector<RowRunner> runners_;
+  std::vector<PeerProcess> peers_;
+  std::optional<Limits> limits_;
+  Json file_;
+  Clock::time_point start_ = Clock::now();
+  double next_line_ = 0;
+};
+
+// Of one row, in microseconds.
+using Times = std::map<std::string, double>;
+std::vector<std::pair<std::string, Times>> times_of(const Json& benchmarks) {
+  std::vector<std::pair<std::string, Times>> rows;
+  for (const Json& entry : benchmarks) {
+    const std::string runner = entry.at("runner"), name = entry.at("name");
+    const std::string row = name.substr(0, name.size() - runner.size() - 1);
+    if (rows.empty() || rows.back().first != row) rows.push_back({row, {}});
+    if (entry.contains("real_time")) rows.back().second[runner] = entry.at("real_time");
+  }
+  return rows;
+}
+
+std::vector<std::string> runner_names(const Json& benchmarks) {
+  std::vector<std::string> names;
+  for (const Json& entry : benchmarks) {
+    const std::string name = entry.at("runner");
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return names;
+}
+
+std::string Suite::table() const {
+  const Json& context = file_.at("context");
+  const auto names = runner_names(file_.at("benchmarks"));
+  std::string text = "# " + context.at("set").get<std::string>() + ": medians in microseconds\n\n" +
+                     context.at("engine").get<std::string>() + ", " + context.at("cpu").get<std::string>() +
+                     ", " + context.at("isa").get<std::string>() + ", " + context.at("threads").dump() +
+                     " threads, " + context.at("date").get<std::string>() +
+                     (context.at("complete") ? "" : ", interrupted") + "\n\n| row |";
+  for (const std::string& name : names) text += " " + name + " |";
+  text += "\n|---|";
+  for (std::size_t i = 0; i < names.size(); ++i) text += "---:|";
+  for (const auto& [row, times] : times_of(file_.at("benchmarks"))) {
+    text += "\n| " + row + " |";
+    for (const std::string& name : names) {
+      char number[32] = "-";
+      const auto found = times.find(name);
+      if (found != times.end()) std::snprintf(number, sizeof number, "%.4g", found->second);
+      text += std::string(" ") + number + " |";
+    }
+  }
+  return text + "\n";
+}
+
+void Suite::print_summary() const {
+  std::map<std::string, std::pair<double, int>> over_own;
+  double own_over_best = 0;
+  int own = 0;
+  for (const auto& [row, times] : times_of(file_.at("benchmarks"))) {
+    const auto automatic = times.find("auto"), one = times.find("cpu/1");
+    double best = 0;
+    for (const auto& [name, us] : times) {
+      const bool device = name.starts_with("cpu") || name.starts_with("cuda");
+      if (device && (best == 0 || us < best)) best = us;
+      if (!device && name != "auto" && one != times.end()) {
+        over_own[name].first += std::log(us / one->second);
+        ++over_own[name].second;
+      }
+    }
+    if (automatic == times.end() || best == 0) continue;
+    own_over_best += std::log(automatic->second / best);
+    ++own;
+  }
+  if (own > 0) {
+    std::printf(
+        "auto takes %.3f of the time of each row's fastest device or thread number (geometric mean of %d "
+        "rows)\n",
+        std::exp(own_over_best / own), own);
+  }
+  for (const auto& [name, sum] : over_own) {
+    std::printf("%s takes %.2f times as long as cpu/1 (geometric mean of %d rows)\n", name.c_str(),
+                std::exp(sum.first / sum.second), sum.second);
+  }
+  if (!gpu_.info) std::printf("The CPU part was measured. %s\n", gpu_.reason.c_str());
+  if (!options_.json.empty()) {
+    std::printf("%s\n  rondo-bench report %s --out page.html   # makes a page of it\n", options_.json.c_str(),
+                options_.json.c_str());
+  }
+}
+
+}  // namespace
+
+int run_suite(const SuiteOptions& options) {
+  char name[] = "rondo-bench", interleave[] = "--benchmark_enable_random_interleaving=true";
+  char* arguments[] = {name, interleave, nullptr};
+  int count = 2;
+  benchmark::Initialize(&count, arguments);
+  unsetenv("RONDO_DEVICE");  // what the library chooses by itself is measured too
+  Suite suite(options);
+  return suite.run();
+}
+
+}  // namespace bench
