@@ -33,6 +33,8 @@ Handle handle(std::uintptr_t value) {
 
 }  // namespace
 
+cudaError_t cudaDriverGetVersion(int* version) { return *version = 13010, cudaSuccess; }
+cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 12040, cudaSuccess; }
 cudaError_t cudaSetDevice(int device) { return note("device" + std::to_string(device)); }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 const char* cudaGetErrorString(cudaError_t) { return "as the test has it"; }
@@ -105,6 +107,11 @@ std::string error_of(const Call& call) {
     return error.what();
   }
   return "no error";
+}
+
+TEST_F(CudaArrays, HaveTheVersionsAsTheyAreCounted) {
+  EXPECT_EQ(gpu_versions().driver, "13.1");
+  EXPECT_EQ(gpu_versions().runtime, "12.4");
 }
 
 TEST_F(CudaArrays, HaveTheHostsValuesOnTheirDeviceAndAStream) {

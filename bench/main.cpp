@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/compare.h"
+#include "bench/regret.h"
 #include "bench/report_command.h"
 #include "bench/result.h"
 #include "bench/rows.h"
@@ -34,6 +35,7 @@ constexpr const char* kExamples =
     "  rondo-bench run deepbench-train --cell lstm --dtype bf16 --data device --json train.json\n"
     "  rondo-bench compare --json compare.json\n"
     "  rondo-bench run options --phase training   # what each option costs beside the plain cell\n"
+    "  rondo-bench regret --json regret.json\n"
     "  rondo-bench report results.json --out report.html\n"
     "  rondo-bench diff before.json after.json\n"
     "  rondo-bench list";
@@ -111,6 +113,16 @@ CLI::App* add_run(CLI::App& app, bench::SuiteOptions& o) {
   return run;
 }
 
+CLI::App* add_regret(CLI::App& app, bench::RegretOptions& o) {
+  CLI::App* regret =
+      app.add_subcommand("regret", "how far the choice of a device is from the best, over 200 shapes");
+  regret->add_option("--seconds", o.tune_seconds, "for the measurements that the choice is fitted to")
+      ->check(CLI::Range(0.1, 30.0))
+      ->capture_default_str();
+  regret->add_option("--json", o.json, "a file to write the results to");
+  return regret;
+}
+
 int run_program(int argc, char** argv) {
   CLI::App app("Times Rondo's recurrent networks.", "rondo-bench");
   app.footer(kExamples);
@@ -128,6 +140,8 @@ int run_program(int argc, char** argv) {
 
   bench::SuiteOptions suite;
   const CLI::App* run = add_run(app, suite);
+  bench::RegretOptions regret_options;
+  const CLI::App* regret = add_regret(app, regret_options);
   bench::CompareOptions compare_options;
   const CLI::App* compare = add_compare(app, compare_options);
   const bench::ReportCommands reports(app);
@@ -146,6 +160,7 @@ int run_program(int argc, char** argv) {
   if (rows->parsed()) return run_rows(rows_file);
   if (compare->parsed()) return bench::compare(compare_options), 0;
   if (run->parsed()) return bench::run_suite(suite);
+  if (regret->parsed()) return bench::run_regret(regret_options);
   return kExitUsage;
 }
 

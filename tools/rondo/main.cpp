@@ -7,6 +7,7 @@
 #include "advise.h"
 #include "file_error.h"
 #include "passes.h"
+#include "tune.h"
 
 namespace {
 
@@ -127,11 +128,30 @@ CLI::App* add_advise(CLI::App& app, cli::AdviseOptions& options, int& threads) {
   advise->add_option("--dtype", options.dtype, "f32 or f64")->check(CLI::IsMember({"f32", "f64"}));
   advise->add_option("--threads", threads, "threads on the CPU (default: all)")->check(CLI::Range(1, 255));
   advise->footer(
-      "Predictions are the library's, from published figures: nothing is run or measured here.\n"
+      "Predictions are the library's, from published figures or from those of `rondo tune`: nothing runs "
+      "here.\n"
       "Examples:\n"
       "  rondo advise --cell lstm --t 100 --n 1 --i 256 --h 256\n"
       "  rondo advise --cell gru --phase training --t 50 --n 64 --i 128 --h 512 --layers 2");
   return advise;
+}
+
+const CLI::App* add_tune(CLI::App& app, cli::TuneOptions& options) {
+  CLI::App* tune =
+      app.add_subcommand("tune", "fits the model that chooses devices and threads to this machine");
+  tune->add_option("--seconds", options.seconds, "the most that measuring may take")
+      ->check(CLI::Range(1.0, 30.0));
+  CLI::Option* show =
+      tune->add_flag("--show", options.show, "the coefficients in use and where they come from");
+  tune->add_flag("--reset", options.reset, "removes what was stored")->excludes(show);
+  tune->footer(
+      "What is measured is kept for this processor, GPU, driver and version of Rondo, and used by every "
+      "program.\n"
+      "Examples:\n"
+      "  rondo tune\n"
+      "  rondo tune --show\n"
+      "  rondo tune --reset");
+  return tune;
 }
 
 int run_program(int argc, char** argv) {
@@ -153,6 +173,8 @@ int run_program(int argc, char** argv) {
   cli::AdviseOptions sizes;
   int threads = 0;
   const CLI::App* advise = add_advise(app, sizes, threads);
+  cli::TuneOptions tuning;
+  const CLI::App* tune = add_tune(app, tuning);
   const CLI::App* run = add_run(app, forward);
   const CLI::App* grad = add_grad(app, backward);
   try {
@@ -160,6 +182,7 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitInput;
   }
+  if (tune->parsed()) return cli::run_tune(tuning);
   if (devices->parsed()) print_devices();
   if (info->parsed()) print_model(model);
   if (run->parsed()) cli::run_forward(forward);

@@ -1,0 +1,175 @@
+// Tunes, then measures both devices of a grid in turn and compares the choice with the smaller time.
+#include "bench/regret.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <vector>
+
+#include "bench/context.h"
+#include "bench/write_file.h"
+#include "tuning/grid.h"
+#include "tuning/tuning.h"
+
+namespace bench {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+constexpr double kSlowestUs = 3e5;  // a pass on one thread, by the published figures
+
+const char* cell_name(rondo::Cell cell) {
+  return cell == rondo::Cell::kLstm ? "lstm" : cell == rondo::Cell::kGru ? "gru" : "rnn";
+}
+
+Json json_of(const tuning::Decision& decision) {
+  const rondo::RnnConfig& c = decision.work.config;
+  const bool training = decision.work.phase == rondo::Phase::kTraining;
+  return {{"cell", cell_name(c.cell)}, {"phase", training ? "training" : "inference"},
+          {"t", decision.work.t},      {"n", decision.work.n},
+          {"i", c.input_size},         {"h", c.hidden_size},
+          {"layers", c.num_layers},    {"bidirectional", c.direction == rondo::Direction::kBidirectional},
+          {"times_us", decision.us},   {"predicted_us", decision.predicted_us},
+          {"chosen", decision.chosen}, {"regret", decision.regret()}};
+}
+
+void print_row(const tuning::Decision& d, const std::vector<tuning::Side>& sides) {
+  const rondo::RnnConfig& c = d.work.config;
+  std::printf(
+      "  %5.0f %%  %-4s %-9s T %-4ld N %-3ld I %-4ld H %-4ld L %ld%s  %s %.1f us, %s %.1f us, took %s\n",
+      100 * d.regret(), cell_name(c.cell), rondo::to_string(d.work.phase).c_str(), d.work.t, d.work.n,
+      c.input_size, c.hidden_size, c.num_layers,
+      c.direction == rondo::Direction::kBidirectional ? " bidirectional" : "", sides[0].name.c_str(), d.us[0],
+      sides[1].name.c_str(), d.us[1], sides[d.chosen].name.c_str());
+}
+
+void print_score(const char* what, const tuning::Score& s) {
+  std::printf(
+      "%s: mean regret %.1f %%, 95th percentile %.1f %%, %.1f %% of the shapes within 25 %%, worst %.0f %%\n",
+      what, 100 * s.mean, 100 * s.p95, 100 * s.within_25, 100 * s.worst);
+}
+
+// A bar on a terminal, else a line at each quarter.
+class Progress {
+ public:
+  explicit Progress(const char* what) : what_(what) {}
+  void show(double part) {
+    const int filled = static_cast<int>(24 * part);
+    if (isatty(STDERR_FILENO) != 0) {
+      std::fprintf(stderr, "\r\033[K%s [%.*s%*s] %.0f %%", what_, filled, "########################",
+                   24 - filled, "", 100 * part);
+    } else if (part >= next_) {
+      next_ += 0.25;
+      std::fprintf(stderr, "%s: %.0f %%\n", what_, 100 * part);
+    }
+  }
+
+ private:
+  const char* what_;
+  double next_ = 0;
+};
+
+class Regret {
+ public:
+  explicit Regret(const RegretOptions& options) : options_(options), gpu_(find_gpu()) {
+    if (const auto gpu = tuning::gpu_side()) {
+      sides_ = {tuning::cpu_by_model(), *gpu};
+    } else {
+      sides_ = tuning::cpu_sides();
+    }
+    if (sides_.size() < 2) {
+      throw std::runtime_error("regret: there is one thread and no GPU, so nothing to choose between");
+    }
+  }
+
+  int run() {
+    Progress tuning("tuning"), scoring("scoring");
+    const std::vector<tuning::Sample> samples = tuning::collect(options_.tune_seconds, [&](double part) {
+      tuning.show(part);
+      return interrupted == 0;
+    });
+    if (interrupted != 0) return stopped();
+    tuned_ = tuning::fit(samples, rondo::published_calibration());
+    tuned_.origin = "tuned in this run";
+    rondo::set_calibration(tuned_);
+    file_["format"] = "rondo-regret 1";
+    file_["context"] = run_context(gpu_);
+    file_["devices"] = {sides_[0].name, sides_[1].name};
+    const std::vector<rondo::Work> grid = tuning::scoring_grid(rondo::published_calibration(), kSlowestUs);
+    for (std::size_t i = 0; i < grid.size() && interrupted == 0; ++i) {
+      scoring.show(static_cast<double>(i) / static_cast<double>(grid.size()));
+      decisions_.push_back(
+          tuning::decide(grid[i], sides_, tuning::measure(grid[i], sides_, {.samples = 5}), tuned_));
+      if (i % 20 == 19) write(false);
+    }
+    write(interrupted == 0);
+    if (isatty(STDERR_FILENO) != 0) std::fprintf(stderr, "\r\033[K");
+    if (interrupted != 0) return stopped();
+    return report();
+  }
+
+ private:
+  static int stopped() {
+    std::fprintf(stderr, "regret was interrupted\n");
+    return 130;
+  }
+  void write(bool complete) {
+    if (options_.json.empty()) return;
+    const tuning::Score s = tuning::score(decisions_);
+    file_["context"]["complete"] = complete;
+    file_["mean"] = s.mean;
+    file_["p95"] = s.p95;
+    file_["within_25"] = s.within_25;
+    file_["worst"] = s.worst;
+    file_["passed"] = s.passed();
+    file_["rows"] = Json::array();
+    for (const tuning::Decision& d : decisions_) file_["rows"].push_back(json_of(d));
+    write_file(options_.json, file_);
+  }
+  int report() {
+    std::printf("%zu shapes, between %s and %s%s\n", decisions_.size(), sides_[0].name.c_str(),
+                sides_[1].name.c_str(),
+                gpu_.info ? "" : ": without a GPU, numbers of threads stand for devices");
+    std::vector<tuning::Decision> published, worst = decisions_;
+    for (const tuning::Decision& d : decisions_) {
+      published.push_back(tuning::decide(d.work, sides_, d.us, rondo::published_calibration()));
+    }
+    std::sort(worst.begin(), worst.end(),
+              [](const auto& a, const auto& b) { return a.regret() > b.regret(); });
+    worst.resize(std::min<std::size_t>(worst.size(), 10));
+    std::printf("the worst:\n");
+    for (const tuning::Decision& d : worst) print_row(d, sides_);
+    const tuning::Score s = tuning::score(decisions_);
+    print_score("published figures", tuning::score(published));
+    print_score("tuned", s);
+    std::printf("bars (mean 5 %%, 95 %% of the shapes within 25 %%): %s\n", s.passed() ? "held" : "missed");
+    return s.passed() ? 0 : 1;
+  }
+
+  const RegretOptions& options_;
+  Gpu gpu_;
+  std::vector<tuning::Side> sides_;
+  rondo::Calibration tuned_;
+  std::vector<tuning::Decision> decisions_;
+  Json file_;
+};
+
+}  // namespace
+
+int run_regret(const RegretOptions& options) {
+  struct sigaction stop = {};
+  stop.sa_handler = [](int) { interrupted = 1; };
+  stop.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &stop, nullptr);
+  sigaction(SIGTERM, &stop, nullptr);
+  unsetenv("RONDO_DEVICE");
+  Regret regret(options);
+  const int status = regret.run();
+  rondo::set_calibration(std::nullopt);
+  return status;
+}
+
+}  // namespace bench

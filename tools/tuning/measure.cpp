@@ -1,0 +1,128 @@
+// Networks of level one, timed in turn.
+#include "tuning/measure.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+
+namespace tuning {
+namespace {
+
+// The library's settings while a side is planned and run.
+class Settings {
+ public:
+  explicit Settings(const Side& side) {
+    rondo::set_num_threads(side.threads);
+    if (!side.all_threads) return;
+    before_ = rondo::calibration();
+    rondo::Calibration eager = *before_;
+    eager.cpu.handover_us = eager.cpu.meeting_us = 1e-6;
+    rondo::set_calibration(eager);
+  }
+  ~Settings() {
+    rondo::set_num_threads(0);
+    if (before_) rondo::set_calibration(before_);
+  }
+  Settings(const Settings&) = delete;
+
+ private:
+  std::optional<rondo::Calibration> before_;
+};
+
+class Network {
+ public:
+  Network(const rondo::Work& work, const Side& side)
+      : side_(side),
+        rnn_(work.config, side.device),
+        x_(work.config.dtype, {work.t, work.n, work.config.input_size}),
+        dy_(work.config.dtype, {work.t, work.n, rondo::output_size(work.config)}),
+        training_(work.phase == rondo::Phase::kTraining) {
+    fill(x_, 1);
+    fill(dy_, 0.01F);
+    const Settings settings(side_);
+    run();
+    const double us = time(1);
+    passes_us_ = std::max(us, 0.1);
+  }
+  Network(const Network&) = delete;
+
+  double sample(double us) {
+    const Settings settings(side_);
+    return time(std::max<long>(1, std::lround(us / passes_us_)));
+  }
+
+ private:
+  static void fill(rondo::Tensor& tensor, float bound) {
+    std::uint32_t state = 1;
+    for (float& e : tensor.span<float>()) {
+      state = state * 1664525 + 1013904223;
+      e = bound * (static_cast<float>(state >> 8) * 0x1p-23F - 1);
+    }
+  }
+  void run() {
+    if (!training_) {
+      rnn_.forward(x_);
+      return;
+    }
+    rondo::Tape tape;
+    const rondo::ForwardResult out = rnn_.forward(x_, {.tape = &tape});
+    rnn_.backward(tape, {.dy = dy_});
+    rnn_.gradients();
+    rnn_.zero_gradients();
+    rnn_.parameters_changed();
+  }
+  double time(long passes) {
+    const auto start = std::chrono::steady_clock::now();
+    for (long i = 0; i < passes; ++i) run();
+    const auto taken = std::chrono::steady_clock::now() - start;
+    return std::chrono::duration<double, std::micro>(taken).count() / static_cast<double>(passes);
+  }
+
+  const Side& side_;
+  rondo::Rnn rnn_;
+  rondo::Tensor x_, dy_;
+  bool training_;
+  double passes_us_ = 0;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+}  // namespace
+
+std::vector<Side> cpu_sides() {
+  const int all = rondo::num_threads();
+  std::vector<Side> sides = {{"cpu/1", {}, 1, false}};
+  if (all > 1) sides.push_back({"cpu", {}, all, true});
+  return sides;
+}
+
+Side cpu_by_model() { return {"cpu", {}, rondo::num_threads(), false}; }
+
+std::optional<Side> gpu_side() {
+  for (const rondo::DeviceInfo& info : rondo::list_devices()) {
+    if (info.device.kind == rondo::Device::Kind::kCuda && info.usable) {
+      return Side{rondo::to_string(info.device), info.device, 0, false};
+    }
+  }
+  return {};
+}
+
+std::vector<double> measure(const rondo::Work& work, std::span<const Side> sides, const Effort& effort) {
+  std::vector<std::unique_ptr<Network>> networks;
+  for (const Side& side : sides) networks.push_back(std::make_unique<Network>(work, side));
+  std::vector<std::vector<double>> samples(sides.size());
+  for (int i = 0; i < effort.samples; ++i) {
+    for (std::size_t s = 0; s < sides.size(); ++s)
+      samples[s].push_back(networks[s]->sample(effort.sample_us));
+  }
+  std::vector<double> medians;
+  for (std::vector<double>& of_side : samples) medians.push_back(median(std::move(of_side)));
+  return medians;
+}
+
+}  // namespace tuning

@@ -1,0 +1,35 @@
+// Passes timed by the devices and numbers of threads between which the cost model chooses.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rondo/calibration.h"
+#include "rondo/rondo.h"
+
+namespace tuning {
+
+struct Side {
+  std::string name;  // "cpu/1", "cpu" (all threads), "cuda:0"
+  rondo::Device device;
+  int threads = 0;           // of the CPU; 0 on a GPU
+  bool all_threads = false;  // take part whatever the model in use says
+};
+// One thread; and all of them, where there are more, all the time.
+std::vector<Side> cpu_sides();
+// All threads of the CPU, as many as the model in use says.
+Side cpu_by_model();
+// The first GPU that can be used.
+std::optional<Side> gpu_side();
+
+// The medians of `samples` passes of level one on arrays of the host, a side each, the sides taking turns. A
+// sample is of as many passes as take sample_us together. Training is forward, backward, and new parameters.
+struct Effort {
+  int samples = 5;
+  double sample_us = 1000;
+};
+std::vector<double> measure(const rondo::Work& work, std::span<const Side> sides, const Effort& effort);
+
+}  // namespace tuning
