@@ -101,8 +101,8 @@ class Regret {
     const std::vector<rondo::Work> grid = tuning::scoring_grid(rondo::published_calibration(), kSlowestUs);
     for (std::size_t i = 0; i < grid.size() && interrupted == 0; ++i) {
       scoring.show(static_cast<double>(i) / static_cast<double>(grid.size()));
-      decisions_.push_back(
-          tuning::decide(grid[i], sides_, tuning::measure(grid[i], sides_, {.samples = 5}), tuned_));
+      decisions_.push_back(tuning::decide(
+          grid[i], sides_, tuning::measure(grid[i], sides_, {.samples = 9, .sample_us = 2000}), tuned_));
       if (i % 20 == 19) write(false);
     }
     write(interrupted == 0);

@@ -180,6 +180,7 @@ Calibration published_calibration() {
                   .elements_per_us = 2e3,
                   .training_factor = 3,
                   .handover_us = 3,
+                  .training_handover_us = 4,
                   .meeting_us = 0.3},
           .cuda = {.call_us = 70,
                    .step_us = 7,

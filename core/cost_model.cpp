@@ -41,6 +41,10 @@ double read_us(double bytes, const CpuCost& cost) {
   return bytes / (bytes <= kSecond ? second : std::min(second, cost.far_bytes_per_us));
 }
 
+double handover_us(const Sizes& z, const CpuCost& cost) {
+  return z.training ? cost.training_handover_us : cost.handover_us;
+}
+
 // One step of one layer and direction, of a thread that has so many rows and such a part of the units.
 double step_us(const Sizes& z, const CpuCost& cost, double rows, double part) {
   const double width = 4 / z.element;  // rates are given for f32; vectors hold bytes
@@ -66,10 +70,10 @@ Steps best_loop(const Work& work, const Sizes& z, const CpuCost& cost, Threads t
   };
   // Shares are of four rows at least, or of a cache line of units.
   const double rows = std::max(std::min(z.n, 4.0), z.n / k);
-  offer(passes * cost.handover_us + factor * step_us(z, cost, rows, 1), Loop::kRows);
+  offer(passes * handover_us(z, cost) + factor * step_us(z, cost, rows, 1), Loop::kRows);
   if (!threads.meet || work.config.layer_norm) return best;  // which needs whole rows
   const double part = std::min(1.0, std::max(1 / k, 64 / z.element / z.s));
-  offer(passes * (cost.handover_us + z.t * cost.meeting_us) + factor * step_us(z, cost, z.n, part),
+  offer(passes * (handover_us(z, cost) + z.t * cost.meeting_us) + factor * step_us(z, cost, z.n, part),
         Loop::kUnits);
   return best;
 }
@@ -81,7 +85,7 @@ double products_us(const Sizes& z, const CpuCost& cost, double inputs, int threa
   const double factor = (z.training ? cost.training_factor : 1) + (z.again ? 1 : 0);
   // Those of W, R and x are products too.
   const double handovers = threads > 1 ? (z.training ? 4 : 1) + (z.again ? 1 : 0) : 0;
-  return factor * std::max(products, read_us(weights * z.element, cost)) + handovers * cost.handover_us;
+  return factor * std::max(products, read_us(weights * z.element, cost)) + handovers * handover_us(z, cost);
 }
 
 }  // namespace

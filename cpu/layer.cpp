@@ -53,7 +53,7 @@ Layers<T>::Layers(const Request& request)
       packing_(config_, kernels_.lanes),
       cost_(calibration_for(Device::Kind::kCpu).cpu) {
   for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
-    const double rows = cost_.handover_us / predict_us({config_, phase, 1, 1}, cost_, 1);
+    const double rows = std::min(cost_.handover_us, cost_.training_handover_us) / predict_us({config_, phase, 1, 1}, cost_, 1);
     alone_[static_cast<int>(phase)] = static_cast<std::int64_t>(std::min(rows, 1e9));
   }
   prepare_team(num_threads());

@@ -278,8 +278,8 @@ TEST(PlansTake, AsManyThreadsAsTheCalibrationInUseWhenTheyWereMadeSays) {
   CountingExecutor executor;
   set_executor(&executor);
   Calibration free = published_calibration(), dear = free;
-  free.cpu.handover_us = free.cpu.meeting_us = 1e-9;
-  dear.cpu.handover_us = 1e9;
+  free.cpu.handover_us = free.cpu.training_handover_us = free.cpu.meeting_us = 1e-9;
+  dear.cpu.handover_us = dear.cpu.training_handover_us = 1e9;
   const RnnConfig config{.cell = Cell::kGru, .input_size = 64, .hidden_size = 64};
   for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
     set_calibration(free);
@@ -305,7 +305,7 @@ TEST(PlansTake, ThreadsByTheSizesOfTheCall) {
   CountingExecutor executor;
   set_executor(&executor);
   Calibration middle = published_calibration();
-  middle.cpu.handover_us = 20;
+  middle.cpu.handover_us = middle.cpu.training_handover_us = 20;
   set_calibration(middle);
   const RnnConfig config{.cell = Cell::kLstm, .input_size = 64, .hidden_size = 64};
   OnExecutor plan(config, Phase::kInference, 50, 64);

@@ -106,7 +106,7 @@ TEST(Predict, ThreadsDivideRowsOrUnits) {
 
 TEST(Predict, HandoversAndMeetingsAreCountedByPass) {
   CpuCost cost = kPlain.cpu;
-  cost.handover_us = 7;
+  cost.handover_us = cost.training_handover_us = 7;
   cost.meeting_us = 1;
   Work rows = work(20, 64, 10), units = work(20, 1, 640);
   const auto above = [&](const Work& w, double more) {
@@ -125,7 +125,7 @@ TEST(ChooseThreads, IsOneOrAllByWhatAHandoverCosts) {
   EXPECT_EQ(choose_threads(large, cost, 6), 6);
   EXPECT_EQ(choose_threads(large, cost, 1), 1);
   EXPECT_EQ(choose_threads(large, cost, 0), 1);
-  cost.handover_us = 1e9;
+  cost.handover_us = cost.training_handover_us = 1e9;
   EXPECT_EQ(choose_threads(large, cost, 6), 1);
   // Few rows: what counts is the meeting after each step, or how few units there are.
   cost = kPlain.cpu;
@@ -133,7 +133,7 @@ TEST(ChooseThreads, IsOneOrAllByWhatAHandoverCosts) {
   one_row.config.input_size = 1;
   EXPECT_EQ(choose_threads(one_row, cost, 6), 6);
   cost.meeting_us = 100;
-  cost.handover_us = 30;
+  cost.handover_us = cost.training_handover_us = 30;
   EXPECT_EQ(choose_threads(one_row, cost, 6), 1);
 }
 
@@ -152,7 +152,7 @@ TEST(Predict, NeverFallsWhenASizeGrows) {
   CpuCost turned = published_calibration().cpu;  // as no machine is
   std::swap(turned.l1_bytes_per_us, turned.far_bytes_per_us);
   CpuCost free = published_calibration().cpu;
-  free.handover_us = free.meeting_us = free.call_us = kFree;
+  free.handover_us = free.training_handover_us = free.meeting_us = free.call_us = kFree;
   const CpuCost costs[] = {published_calibration().cpu, kPlain.cpu, turned, free};
   const CudaCost gpus[] = {published_calibration().cuda, kPlain.cuda};
   const std::int64_t sizes[] = {1,  2,  3,   4,   5,   6,   7,   8,   9,   11,  12,  13,  15, 16,

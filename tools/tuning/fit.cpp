@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <span>
 #include <stdexcept>
 
@@ -32,17 +33,15 @@ bool same_work(const rondo::Work& a, const rondo::Work& b) {
          x.dtype == y.dtype;
 }
 
+// One thread and all of them, one after the other, of one work.
+bool is_pair(const std::vector<Sample>& samples, std::size_t i) {
+  return i > 0 && samples[i].threads > 1 && samples[i - 1].threads == 1 &&
+         same_work(samples[i].work, samples[i - 1].work);
+}
+
 double total_loss(const std::vector<Sample>& samples, const rondo::Calibration& c) {
-  double sum = 0, before = 0;
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    const double error = std::log(predicted(samples[i], c) / samples[i].us);
-    sum += loss(error);
-    const bool pair = i > 0 && samples[i].threads > 1 && samples[i - 1].threads == 1 &&
-                      same_work(samples[i].work, samples[i - 1].work);
-    // What decides is the ratio.
-    if (pair) sum += 2 * loss(error - before);
-    before = error;
-  }
+  double sum = 0;
+  for (const Sample& sample : samples) sum += loss(std::log(predicted(sample, c) / sample.us));
   return sum;
 }
 
@@ -72,6 +71,60 @@ void search(std::span<const rondo::Coefficient<Cost>> coefficients, const Cost& 
   }
 }
 
+// What wrong choices between one thread and all of them cost, each at most its own time.
+double choice_loss(const std::vector<Sample>& samples, const rondo::CpuCost& cost) {
+  double sum = 0;
+  for (std::size_t i = 1; i < samples.size(); ++i) {
+    if (!is_pair(samples, i)) continue;
+    const Sample &one = samples[i - 1], &all = samples[i];
+    const bool takes_all = rondo::choose_threads(all.work, cost, all.threads) > 1;
+    const double taken = takes_all ? all.us : one.us;
+    sum += std::min(1.0, taken / std::min(one.us, all.us) - 1);
+  }
+  return sum;
+}
+
+// Times are fitted; choices hang on what threads cost each other, which is a small part of most times. So
+// these three coefficients are moved to where choices are best, and as little as that takes.
+void settle_threads(const std::vector<Sample>& samples, rondo::CpuCost& cost) {
+  constexpr int kSteps = 6;
+  constexpr double kNear = 0.1;  // what a step has to win, as a part of one choice's time
+  const rondo::CpuCost fitted = cost;
+  std::vector<Sample> inference, training;
+  for (const Sample& sample : samples) {
+    (sample.work.phase == rondo::Phase::kTraining ? training : inference).push_back(sample);
+  }
+  const auto moved = [&](int handover, int training_handover, int meeting) {
+    constexpr double kStep = 1.4;
+    rondo::CpuCost c = fitted;
+    c.handover_us *= std::pow(kStep, handover);
+    c.training_handover_us *= std::pow(kStep, training_handover);
+    c.meeting_us *= std::pow(kStep, meeting);
+    return c;
+  };
+  // The best handover of one phase for a given meeting.
+  struct Best {
+    double loss;
+    int step;
+  };
+  const auto best_of = [&](const std::vector<Sample>& part, int meeting) {
+    Best best{std::numeric_limits<double>::infinity(), 0};
+    for (int step = -kSteps; step <= kSteps; ++step) {
+      const double loss = choice_loss(part, moved(step, step, meeting)) + kNear * step * step;
+      if (loss < best.loss) best = {loss, step};
+    }
+    return best;
+  };
+  double least = std::numeric_limits<double>::infinity();
+  for (int meeting = -2 * kSteps; meeting <= kSteps; ++meeting) {
+    const Best one = best_of(inference, meeting), other = best_of(training, meeting);
+    const double loss = one.loss + other.loss + kNear * meeting * meeting;
+    if (loss >= least) continue;
+    least = loss;
+    cost = moved(one.step, other.step, meeting);
+  }
+}
+
 }  // namespace
 
 rondo::Calibration fit(const std::vector<Sample>& samples, const rondo::Calibration& start) {
@@ -81,13 +134,17 @@ rondo::Calibration fit(const std::vector<Sample>& samples, const rondo::Calibrat
       throw std::invalid_argument("fit: a sample took " + std::to_string(sample.us) + " us");
     }
   }
-  std::vector<Sample> cpu, gpu;
-  for (const Sample& sample : samples) (sample.threads == 0 ? gpu : cpu).push_back(sample);
-  rondo::Calibration fitted = start;
-  if (!cpu.empty()) {
-    search<rondo::CpuCost>(rondo::kCpuCoefficients, start.cpu, fitted.cpu,
-                           [&] { return total_loss(cpu, fitted); });
+  std::vector<Sample> cpu, one_thread, gpu;
+  for (const Sample& sample : samples) {
+    (sample.threads == 0 ? gpu : cpu).push_back(sample);
+    if (sample.threads == 1) one_thread.push_back(sample);
   }
+  rondo::Calibration fitted = start;
+  if (!one_thread.empty()) {
+    search<rondo::CpuCost>(rondo::kCpuCoefficients, start.cpu, fitted.cpu,
+                           [&] { return total_loss(one_thread, fitted); });
+  }
+  if (!cpu.empty()) settle_threads(cpu, fitted.cpu);
   if (!gpu.empty()) {
     search<rondo::CudaCost>(rondo::kCudaCoefficients, start.cuda, fitted.cuda,
                             [&] { return total_loss(gpu, fitted); });

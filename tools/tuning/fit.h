@@ -14,9 +14,10 @@ struct Sample {
   double us = 0;
 };
 
-// The coefficients under which predictions come closest to the samples, and those of one thread over all
-// threads closest to the ratios that were measured; outliers weigh little. Each stays within a factor of 50
-// of `start`; one that no sample depends on stays as it is, and so does the part of a device without samples.
+// The coefficients under which predictions come closest to the samples of one thread and of a GPU, outliers
+// weighing little; then what threads cost each other is moved to where choices between one and all of them lose
+// least. Each stays within a factor of 50 of `start`; one that no sample depends on stays as it is, and so does
+// the part of a device without samples.
 // std::invalid_argument when there is no sample, or one whose time is not positive and finite.
 rondo::Calibration fit(const std::vector<Sample>& samples, const rondo::Calibration& start);
 

@@ -22,6 +22,7 @@ rondo::Calibration other_machine() {
   c.cpu.l2_bytes_per_us *= 2;
   c.cpu.elements_per_us *= 0.6;
   c.cpu.handover_us *= 6;
+  c.cpu.training_handover_us *= 4;
   c.cpu.meeting_us *= 5;
   c.cuda.step_us *= 0.3;
   c.cuda.call_us *= 2;

@@ -25,10 +25,11 @@ Side cpu_by_model();
 std::optional<Side> gpu_side();
 
 // The medians of `samples` passes of level one on arrays of the host, a side each, the sides taking turns. A
-// sample is of as many passes as take sample_us together. Training is forward, backward, and new parameters.
+// sample is of as many passes as take sample_us together. Training is forward and backward.
 struct Effort {
   int samples = 5;
   double sample_us = 1000;
+  double quantile = 0.5;  // of the samples, instead of the median
 };
 std::vector<double> measure(const rondo::Work& work, std::span<const Side> sides, const Effort& effort);
 

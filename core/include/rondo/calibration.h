@@ -32,6 +32,7 @@ struct CpuCost {
   double elements_per_us;     // gates through the cell's pointwise part, a thread
   double training_factor;     // forward and backward together over forward alone
   double handover_us;         // giving work to the team of threads and waiting for its end
+  double training_handover_us;  // in training, whose phases read what other threads wrote in the last
   double meeting_us;          // threads that divide units wait for one another after each step
 };
 // Of a GPU, in f32. All positive.
@@ -60,6 +61,7 @@ inline constexpr Coefficient<CpuCost> kCpuCoefficients[] = {
     {"elements_per_us", &CpuCost::elements_per_us},
     {"training_factor", &CpuCost::training_factor},
     {"handover_us", &CpuCost::handover_us},
+    {"training_handover_us", &CpuCost::training_handover_us},
     {"meeting_us", &CpuCost::meeting_us},
 };
 inline constexpr Coefficient<CudaCost> kCudaCoefficients[] = {
