@@ -10,7 +10,7 @@ namespace bench {
 
 ReportCommands::ReportCommands(CLI::App& app) {
   CLI::App* report = app.add_subcommand("report", "a page with plots from files of results and of regret");
-  report->add_option("FILE", options_.files, "files of rondo-bench run --out, and of rondo tune's regret")
+  report->add_option("FILE", options_.files, "files of rondo-bench run --json and rondo-bench regret --json")
       ->required();
   report->add_option("--out", options_.out, "the page, one HTML file, or the plot")->capture_default_str();
   report->add_option(
