@@ -16,17 +16,17 @@ std::string test_file(const char* which) {
          ".json";
 }
 
-struct Run {
+struct Outcome {
   int status = 0;
   std::string text, error;
 };
-Run run(const std::filesystem::path& before, const std::filesystem::path& after) {
+Outcome run(const std::filesystem::path& before, const std::filesystem::path& after) {
   std::ostringstream out;
   ::testing::internal::CaptureStderr();
   const int status = run_difference(before.string(), after.string(), out);
   return {status, out.str(), ::testing::internal::GetCapturedStderr()};
 }
-Run run(const json& before, const json& after) {
+Outcome run(const json& before, const json& after) {
   return run(written(test_file("-old"), before), written(test_file("-new"), after));
 }
 
@@ -39,7 +39,7 @@ json rows_with(double us, double spread) {
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST(Difference, OfAFileAndItselfIsNone) {
-  const Run result = run(made_up_file(rows_with(100, 0.01)), made_up_file(rows_with(100, 0.01)));
+  const Outcome result = run(made_up_file(rows_with(100, 0.01)), made_up_file(rows_with(100, 0.01)));
   EXPECT_EQ(result.status, 0) << result.text;
   EXPECT_TRUE(has(result.text, "4 rows compared: 0 slower, 0 faster, 4 the same, 0 unclear")) << result.text;
   EXPECT_TRUE(has(result.text, "Geometric mean of new over old: 1.000")) << result.text;
@@ -49,7 +49,7 @@ TEST(Difference, OfAFileAndItselfIsNone) {
 TEST(Difference, FindsOneSlowRowAmongMany) {
   json after = rows_with(100, 0.01);
   after[2] = made_up_row({.h = 64, .us = 120, .spread = 0.01});
-  const Run result = run(made_up_file(rows_with(100, 0.01)), made_up_file(after));
+  const Outcome result = run(made_up_file(rows_with(100, 0.01)), made_up_file(after));
   EXPECT_EQ(result.status, 1) << result.text;
   EXPECT_TRUE(has(result.text, "1 slower, 0 faster, 3 the same")) << result.text;
   EXPECT_TRUE(has(result.text, "SLOWER\n")) << result.text;
@@ -60,7 +60,7 @@ TEST(Difference, CallsNoiseUnclear) {
   // The same 20 %, but within quartiles that are 80 % apart.
   json after = rows_with(100, 0.4);
   after[2] = made_up_row({.h = 64, .us = 120, .spread = 0.4});
-  const Run result = run(made_up_file(rows_with(100, 0.4)), made_up_file(after));
+  const Outcome result = run(made_up_file(rows_with(100, 0.4)), made_up_file(after));
   EXPECT_EQ(result.status, 0) << result.text;
   EXPECT_TRUE(has(result.text, "0 slower, 0 faster, 0 the same, 4 unclear")) << result.text;
   EXPECT_TRUE(has(result.text, "slower expected by chance")) << result.text;
@@ -70,7 +70,7 @@ TEST(Difference, TrustsTheMedianAndTheMinimumOnlyTogether) {
   json after = rows_with(100, 0.01);
   after[1] = made_up_row({.h = 32, .us = 120, .spread = 0.01});
   after[1]["min_time"] = 98.5;  // as fast as before, at its best
-  const Run result = run(made_up_file(rows_with(100, 0.01)), made_up_file(after));
+  const Outcome result = run(made_up_file(rows_with(100, 0.01)), made_up_file(after));
   EXPECT_EQ(result.status, 0) << result.text;
   EXPECT_TRUE(has(result.text, "3 the same, 1 unclear")) << result.text;
 }
@@ -80,7 +80,7 @@ TEST(Difference, KnowsLittleOfFewRepetitions) {
   EXPECT_EQ(run(made_up_file(before), made_up_file(after)).status, 1);
   for (json& row : before) row["repetitions"] = 1;
   for (json& row : after) row["repetitions"] = 1;
-  const Run result = run(made_up_file(json::array({before[0]})), made_up_file(json::array({after[0]})));
+  const Outcome result = run(made_up_file(json::array({before[0]})), made_up_file(json::array({after[0]})));
   EXPECT_EQ(result.status, 0) << result.text;
   EXPECT_TRUE(has(result.text, "1 unclear")) << result.text;
 }
@@ -101,7 +101,7 @@ TEST(Difference, HasAnIntervalThatGrowsWithTheSpreadAndShrinksWithRepetitions) {
 }
 
 TEST(Difference, SaysWhatBecameFaster) {
-  const Run result = run(made_up_file(rows_with(100, 0.01)), made_up_file(rows_with(70, 0.01)));
+  const Outcome result = run(made_up_file(rows_with(100, 0.01)), made_up_file(rows_with(70, 0.01)));
   EXPECT_EQ(result.status, 0) << result.text;
   EXPECT_TRUE(has(result.text, "0 slower, 4 faster")) << result.text;
   EXPECT_TRUE(has(result.text, "new over old: 0.700")) << result.text;
@@ -114,7 +114,7 @@ TEST(Difference, SeesManySmallSlowdownsTogether) {
     before.push_back(made_up_row({.h = h, .us = 100, .spread = 0.06}));
     after.push_back(made_up_row({.h = h, .us = 108, .spread = 0.06}));
   }
-  const Run result = run(made_up_file(before), made_up_file(after));
+  const Outcome result = run(made_up_file(before), made_up_file(after));
   EXPECT_EQ(result.status, 1) << result.text;
   EXPECT_TRUE(has(result.text, " 0 slower, 0 faster, 0 the same, 60 unclear")) << result.text;
 }
@@ -125,7 +125,7 @@ TEST(Difference, ListsRowsOfOneFileOnlyAndThoseThatFailNow) {
   after.push_back(made_up_row({.runner = "new"}));
   before.push_back(made_up_failure({.runner = "mended"}, "broken"));
   after.push_back(made_up_row({.runner = "mended"}));
-  const Run same = run(made_up_file(before), made_up_file(after));
+  const Outcome same = run(made_up_file(before), made_up_file(after));
   EXPECT_EQ(same.status, 0) << same.text;
   EXPECT_TRUE(has(same.text, "only in the old file (1):\n  t10_n1_h32/lstm/inference/f32/gone\n"))
       << same.text;
@@ -134,7 +134,7 @@ TEST(Difference, ListsRowsOfOneFileOnlyAndThoseThatFailNow) {
   EXPECT_TRUE(has(same.text, "ran in the new one (1):\n  t10_n1_h32/lstm/inference/f32/mended\n"))
       << same.text;
   after[0] = made_up_failure({.h = 16}, "no memory");
-  const Run failed = run(made_up_file(before), made_up_file(after));
+  const Outcome failed = run(made_up_file(before), made_up_file(after));
   EXPECT_EQ(failed.status, 1) << failed.text;
   EXPECT_TRUE(
       has(failed.text, "FAILED in the new one (1):\n  t10_n1_h16/lstm/inference/f32/cpu/1: no memory"))
@@ -149,7 +149,7 @@ TEST(Difference, WarnsOfAnotherMachine) {
   after["context"]["threads"] = 8;
   after["context"]["isa"] = "avx512";
   after["context"]["complete"] = false;
-  const Run result = run(made_up_file(rows_with(100, 0.01)), after);
+  const Outcome result = run(made_up_file(rows_with(100, 0.01)), after);
   EXPECT_EQ(result.status, 0);
   EXPECT_TRUE(has(result.text, "WARNING: NOT ALIKE: cpu was A Processor, is Another Processor\n"))
       << result.text;
@@ -160,7 +160,7 @@ TEST(Difference, WarnsOfAnotherMachine) {
 }
 
 TEST(Difference, IsNoneOfFilesWithoutACommonRow) {
-  const Run result = run(made_up_file(json::array({made_up_row({.h = 16})})),
+  const Outcome result = run(made_up_file(json::array({made_up_row({.h = 16})})),
                          made_up_file(json::array({made_up_row({.h = 32})})));
   EXPECT_EQ(result.status, 2) << result.text;
   EXPECT_TRUE(has(result.text, "nothing is compared")) << result.text;
@@ -199,7 +199,7 @@ TEST(Difference, RefusesDamagedFiles) {
   const auto intact = written(test_file("-intact"), good);
   for (const auto& [text, expected] : damaged) {
     const auto path = written(test_file("-damaged"), text);
-    for (const Run& result : {run(intact, path), run(path, intact)}) {
+    for (const Outcome& result : {run(intact, path), run(path, intact)}) {
       EXPECT_EQ(result.status, 2) << expected;
       EXPECT_TRUE(has(result.error, path.string() + ": ") && has(result.error, expected)) << result.error;
       EXPECT_EQ(result.text, "");
@@ -207,7 +207,7 @@ TEST(Difference, RefusesDamagedFiles) {
     std::ifstream stream(path);
     EXPECT_EQ(std::string(std::istreambuf_iterator<char>(stream), {}), text);
   }
-  const Run missing = run(intact, "/no/such/file.json");
+  const Outcome missing = run(intact, "/no/such/file.json");
   EXPECT_EQ(missing.status, 2);
   EXPECT_TRUE(has(missing.error, "/no/such/file.json: cannot be read")) << missing.error;
 }
