@@ -18,8 +18,9 @@ class Settings {
     rondo::set_num_threads(side.threads);
     if (!side.all_threads) return;
     before_ = rondo::calibration();
+    // What meetings cost stays, since by it the threads divide rows or units, as they would unforced.
     rondo::Calibration eager = *before_;
-    eager.cpu.handover_us = eager.cpu.training_handover_us = eager.cpu.meeting_us = 1e-6;
+    eager.cpu.handover_us = eager.cpu.training_handover_us = 1e-6;
     rondo::set_calibration(eager);
   }
   ~Settings() {
