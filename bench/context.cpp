@@ -30,7 +30,10 @@ std::string blas_name() {
   auto* const config = reinterpret_cast<char* (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_config"));
   auto* const core = reinterpret_cast<char* (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
   if (config == nullptr) return "a CBLAS other than OpenBLAS";
-  return std::string(config()) + (core == nullptr ? "" : std::string(", kernels of ") + core());
+  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...": its name and version.
+  const std::string text = config();
+  const std::string name = text.substr(0, text.find(' ', text.find(' ') + 1));
+  return name + (core == nullptr ? "" : std::string(", kernels of ") + core());
 }
 
 // 91900 is 9.19.0.

@@ -65,16 +65,16 @@ endif()
 get_filename_component(bench "${CMAKE_CURRENT_LIST_DIR}" ABSOLUTE)
 
 # The peer says what is missing, and what it does not take.
-execute_process(COMMAND "${PYTHON}" "${bench}/peers/torch_gpu.py" shape --t 2 --h 8 --brief
+execute_process(COMMAND "${PYTHON}" "${bench}/peers/pytorch.py" shape --device cuda --t 2 --h 8 --brief
                 RESULT_VARIABLE status ERROR_VARIABLE text OUTPUT_QUIET)
 if(NOT status EQUAL 0)
-  expect("no PyTorch or GPU" "${status} ${text}" "^1 torch_gpu.py: [^\n]*PyTorch[^\n]*\n$")
+  expect("no PyTorch or GPU" "${status} ${text}" "^1 pytorch.py: [^\n]*PyTorch[^\n]*\n$")
 endif()
-foreach(bad "--cell;lstn" "--device;cpu" "--math;tf32;--dtype;bf16" "--h;0")
-  execute_process(COMMAND "${PYTHON}" "${bench}/peers/torch_gpu.py" shape ${bad}
+foreach(bad "--cell;lstn" "--device;moon" "--math;tf32;--dtype;bf16" "--h;0")
+  execute_process(COMMAND "${PYTHON}" "${bench}/peers/pytorch.py" shape ${bad}
                   RESULT_VARIABLE status ERROR_VARIABLE text OUTPUT_QUIET)
   list(GET bad 0 option)
-  expect("torch_gpu.py ${bad}" "${status} ${text}" "^2 torch_gpu.py: .*${option}")
+  expect("pytorch.py ${bad}" "${status} ${text}" "^2 pytorch.py: .*${option}")
 endforeach()
 
 # In turn: both engines are this one, on the CPU, which has one of the rows and neither bf16 nor graphs.

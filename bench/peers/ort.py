@@ -79,7 +79,6 @@ class OnnxRuntime(rows.Peer):
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8), name
 
     def prepare(self, o):
-        self.check(o)
         ort, numpy = self.ort, self.numpy
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = o.threads, 1

@@ -122,8 +122,10 @@ class PyTorch(rows.Peer):
         self.torch = torch
         return torch.__version__
 
-    def prepare(self, options):
+    def check(self, options):
         check(options)
+
+    def prepare(self, options):
         torch = self.torch
         torch.set_num_threads(options.threads)
         kind, _, index = options.device.partition(":")

@@ -87,12 +87,16 @@ def result(options, samples, more):
 
 
 class Peer:
-    """What a peer defines: its name, the device that rows have by default, and these three."""
+    """What a peer defines: its name, the device that rows have by default, and these."""
 
     name, device = "", "cpu"
 
     def version(self):
         """RuntimeError says why it cannot run."""
+        raise NotImplementedError
+
+    def check(self, options):
+        """ValueError for what it does not have; without the engine."""
         raise NotImplementedError
 
     def prepare(self, options):
@@ -117,6 +121,7 @@ def run_rows(peer, rows):
             if row != before or network is None:
                 before, network = row, None
                 options = parser.parse_args(shlex.split(row))
+                peer.check(options)
                 network = peer.prepare(options)
             line = peer.time(network, options)
         except Exception as error:  # whatever it is, the next row is tried
@@ -135,6 +140,8 @@ def run_program(peer, description, examples):
     commands.add_parser("about", help="one line of JSON: name and version")
     try:
         options = parser.parse_args()
+        if options.command == "shape":
+            peer.check(options)
     except ValueError as error:
         print(f"{program}: {error} (see --help)", file=sys.stderr)
         return 2
