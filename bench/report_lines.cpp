@@ -92,11 +92,13 @@ std::string panel(const Lines& lines, const std::string& title, const std::strin
   chart.log_x = true;
   chart.x_room = 0.12;
   chart.y_ticks = time_ticks();
-  // Sizes that stand too near one another would write over one another.
+  // Sizes that stand too near one another would be written over one another.
+  const double apart = std::max(1.45, std::pow(*lines.sizes.rbegin() / *lines.sizes.begin(), 0.13));
   double last = 0;
   for (double size : lines.sizes) {
-    chart.x_ticks.emplace_back(size, size < last * 1.45 ? "" : report::fixed(size, 0));
-    if (size >= last * 1.45) last = size;
+    if (size < last * apart) continue;
+    chart.x_ticks.emplace_back(size, report::fixed(size, 0));
+    last = size;
   }
   return draw(chart);
 }
