@@ -236,6 +236,13 @@ TEST(ZeroLines, LieWhereValuesChangeSign) {
   EXPECT_TRUE(report::zero_lines(map).empty());
 }
 
+TEST(BestCpu, IsTheFasterOfOneThreadAndAll) {
+  Row one{.us = 3}, all{.us = 2}, peer{.us = 1};
+  EXPECT_EQ(best_cpu_us({{"cpu/1", &one}, {"cpu", &all}, {"onednn", &peer}}), 2);
+  EXPECT_EQ(best_cpu_us({{"cpu/1", &one}}), 3);
+  EXPECT_EQ(best_cpu_us({{"onednn", &peer}}), std::nullopt);
+}
+
 TEST(Quantile, LiesBetweenNeighbours) {
   EXPECT_EQ(quantile({3, 1, 2}, 0.5), 2);
   EXPECT_NEAR(quantile({1, 2}, 0.95), 1.95, 1e-12);
