@@ -1,5 +1,5 @@
-# The page of results in headless Chromium: it is drawn, has its plots, and asks the network for nothing. A page
-# that does ask is noticed. Run as: cmake -DPROGRAM=path/rondo-bench -DSCRATCH=folder -P page_test.cmake
+# The page of results in headless Chromium: it is drawn, has its plots, and asks the network for nothing. A
+# page that does ask is noticed. Run as: cmake -DPROGRAM=path/rondo-bench -DSCRATCH=folder -P page_test.cmake
 cmake_minimum_required(VERSION 3.25)
 find_program(CHROMIUM NAMES chromium chromium-browser google-chrome)
 find_program(GNUPLOT NAMES gnuplot)

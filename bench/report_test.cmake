@@ -5,7 +5,8 @@ set(folder "${SCRATCH}/report_test")
 file(REMOVE_RECURSE "${folder}")
 
 function(write_results name us)
-  file(WRITE "${folder}/${name}" "{\"context\": {\"format\": \"rondo-bench 1\", \"cpu\": \"A\", \"threads\": 1},
+  file(WRITE "${folder}/${name}" "{\"context\": {\"format\": \"rondo-bench 1\",
+    \"cpu\": \"A\", \"threads\": 1},
     \"benchmarks\": [{\"name\": \"s/gru/inference/f32/cpu\", \"shape\": \"s\", \"cell\": \"gru\",
     \"phase\": \"inference\", \"t\": 1, \"n\": 1, \"i\": 8, \"h\": 8, \"layers\": 1, \"bidirectional\": false,
     \"dtype\": \"f32\", \"runner\": \"cpu\", \"threads\": 1, \"repetitions\": 9, \"time_unit\": \"us\",
