@@ -161,7 +161,7 @@ TEST(Difference, WarnsOfAnotherMachine) {
 
 TEST(Difference, IsNoneOfFilesWithoutACommonRow) {
   const Outcome result = run(made_up_file(json::array({made_up_row({.h = 16})})),
-                         made_up_file(json::array({made_up_row({.h = 32})})));
+                             made_up_file(json::array({made_up_row({.h = 32})})));
   EXPECT_EQ(result.status, 2) << result.text;
   EXPECT_TRUE(has(result.text, "nothing is compared")) << result.text;
 }

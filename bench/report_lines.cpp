@@ -92,11 +92,21 @@ std::string panel(const Lines& lines, const std::string& title, const std::strin
   chart.log_x = true;
   chart.x_room = 0.12;
   chart.y_ticks = time_ticks();
-  // Sizes that stand too near one another would write over one another.
+  double least = 1e300, most = 0;
+  for (const report::Series& series : lines.series) {
+    least = std::min(least, *std::min_element(series.y.begin(), series.y.end()));
+    most = std::max(most, *std::max_element(series.y.begin(), series.y.end()));
+  }
+  // Whole powers of ten, and a little more, lest gnuplot round the last of them away.
+  chart.low_y = std::pow(10, std::floor(std::log10(least))) * 0.98;
+  chart.high_y = std::pow(10, std::ceil(std::log10(most))) * 1.02;
+  // Sizes that stand too near one another would be written over one another.
+  const double apart = std::max(1.45, std::pow(*lines.sizes.rbegin() / *lines.sizes.begin(), 0.13));
   double last = 0;
   for (double size : lines.sizes) {
-    chart.x_ticks.emplace_back(size, size < last * 1.45 ? "" : report::fixed(size, 0));
-    if (size >= last * 1.45) last = size;
+    if (size < last * apart) continue;
+    chart.x_ticks.emplace_back(size, report::fixed(size, 0));
+    last = size;
   }
   return draw(chart);
 }

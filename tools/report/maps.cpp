@@ -100,17 +100,39 @@ std::pair<int, int> size_of(const std::string& svg) {
 
 constexpr int kLegendHeight = 32, kLetterWidth = 8;  // in pixels; letters differ, their mean is less
 
-std::string drawn(const Legend& legend) {
+struct DrawnLegend {
   std::string text;
+  int height = 0;
+};
+DrawnLegend drawn(const Legend& legend, int width) {
+  DrawnLegend drawn;
   int x = 16;
   for (const auto& [label, color] : legend) {
-    text += "<rect x=\"" + std::to_string(x) + "\" y=\"14\" width=\"16\" height=\"4\" fill=\"" + color +
-            "\"/><text x=\"" + std::to_string(x + 22) +
-            "\" y=\"21\" font-family=\"system-ui,DejaVu Sans\" font-size=\"14\" fill=\"#1c2733\">" +
-            escape_html(label) + "</text>\n";
-    x += 46 + kLetterWidth * static_cast<int>(label.size());
+    const int room = 46 + kLetterWidth * static_cast<int>(label.size());
+    if (drawn.height == 0 || x + room > width) {
+      drawn.height += kLegendHeight;
+      x = 16;
+    }
+    const int y = drawn.height - kLegendHeight;
+    drawn.text += "<rect x=\"" + std::to_string(x) + "\" y=\"" + std::to_string(y + 14) +
+                  "\" width=\"16\" height=\"4\" fill=\"" + color + "\"/><text x=\"" + std::to_string(x + 22) +
+                  "\" y=\"" + std::to_string(y + 21) +
+                  "\" font-family=\"system-ui,DejaVu Sans\" font-size=\"14\" fill=\"#1c2733\">" +
+                  escape_html(label) + "</text>\n";
+    x += room;
   }
-  return text;
+  return drawn;
+}
+
+// Of the widest row.
+int width_of(const std::vector<std::string>& svgs, int columns) {
+  int widest = 0, width = 0, placed = 0;
+  for (const std::string& svg : svgs) {
+    if (placed++ % columns == 0) width = 0;
+    width += size_of(svg).first;
+    widest = std::max(widest, width);
+  }
+  return widest;
 }
 
 }  // namespace
@@ -150,8 +172,10 @@ std::string draw(const BarChart& chart) { return run_gnuplot(bar_script(chart));
 std::string draw(const HeatMap& map) { return run_gnuplot(map_script(map)); }
 
 std::string side_by_side(const std::vector<std::string>& svgs, const Legend& legend, int columns) {
-  int width = 0, x = 0, y = legend.empty() ? 0 : kLegendHeight, row_height = 0, placed = 0;
-  std::string inner = drawn(legend);
+  const int width = width_of(svgs, columns);
+  const DrawnLegend above = drawn(legend, width);
+  int x = 0, y = above.height, row_height = 0, placed = 0;
+  std::string inner = above.text;
   for (const std::string& svg : svgs) {
     const auto [w, h] = size_of(svg);
     if (placed > 0 && placed % columns == 0) {
@@ -161,7 +185,6 @@ std::string side_by_side(const std::vector<std::string>& svgs, const Legend& leg
     inner += "<svg x=\"" + std::to_string(x) + "\" y=\"" + std::to_string(y) + "\" width=\"" +
              std::to_string(w) + "\" height=\"" + std::to_string(h) + "\" " + svg.substr(4);
     x += w;
-    width = std::max(width, x);
     row_height = std::max(row_height, h);
     ++placed;
   }
