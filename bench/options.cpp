@@ -163,6 +163,7 @@ std::vector<std::string> option_names(const std::string& cell) {
 }
 
 std::unique_ptr<Workload> make_option_workload(const ShapeOptions& shape, const std::string& name) {
+  if (shape.dtype != "f32") throw rondo::InvalidArgument("options are timed in f32, not in " + shape.dtype);
   RnnConfig config = config_of(shape);
   Rows rows = Rows::kAll;
   if (!name.empty()) {

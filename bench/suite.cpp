@@ -57,7 +57,9 @@ std::vector<SuiteRow> rows_of(const SuiteOptions& options) {
         variant.option = option;
         if (set.options) variant.name += "/" + (option.empty() ? "plain" : option);
         if (variant.name.find(options.filter) == std::string::npos) continue;
-        rows.push_back({name, {variant, set.options, options.data == "device", options.row_seconds}});
+        rows.push_back({name, {variant, set.options, options.data == "device", options.row_seconds, [] {
+                                 return interrupted != 0;
+                               }}});
       }
     }
   }
@@ -170,12 +172,12 @@ class Suite {
                  gpu_.info ? gpu_.info->name.c_str() : ("no GPU is timed: " + gpu_.reason).c_str());
     for (std::size_t i = 0; i < rows_.size() && interrupted == 0; ++i) {
       show_progress(i);
-      for (const RowResult& result : run_row(rows_[i].plan, runners_)) {
+      for (const RowResult& result : run_row(rows_[i].plan, runners_for(rows_[i].plan))) {
         if (result.error.empty() && result.samples_us.empty()) continue;
         add(entry_of(rows_[i], result, limits_));
       }
       ask_peers(rows_[i]);
-      write(i + 1 == rows_.size());
+      write(i + 1 == rows_.size() && interrupted == 0);
     }
     show_progress(rows_.size());
     std::fprintf(stderr, "\n");
@@ -186,6 +188,17 @@ class Suite {
   }
 
  private:
+  // Options are timed by code for the CPU: neither a GPU nor a choice between the two is.
+  std::vector<RowRunner> runners_for(const RowPlan& plan) const {
+    std::vector<RowRunner> runners = runners_;
+    if (plan.of_options) {
+      std::erase_if(runners, [](const RowRunner& r) {
+        return !r.device || r.device->kind != rondo::Device::Kind::kCpu;
+      });
+    }
+    return runners;
+  }
+
   void find_peers(Json& facts) {
     std::error_code none;
     const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
@@ -208,18 +221,18 @@ class Suite {
     for (PeerProcess& peer : peers_) {
       Json entry = entry_of(row, peer.name() + "/1", 1);
       const nlohmann::json answer = peer.ask(row_text(row.plan.row.shape, 1), 60);
+      if (interrupted != 0) return;  // which a peer on the same terminal is too
       if (answer.contains("error")) {
         add_error(entry, answer.at("error"));
       } else {
-        const double us = answer.value("median_us", 0.0), least = answer.value("min_us", us);
+        const double us = answer.value("median_us", 0.0);
         entry["repetitions"] = answer.value("samples", 1);
         entry["iterations"] = 1;
         entry["real_time"] = us;
         entry["cpu_time"] = us;
         entry["time_unit"] = "us";
         entry["label"] = answer.value("engine", peer.name());
-        entry["min_time"] = entry["p25_time"] = least;
-        entry["p75_time"] = us;
+        entry["min_time"] = answer.value("min_us", us);
         entry["gflops"] = answer.value("gflops", 0.0);
       }
       add(std::move(entry));

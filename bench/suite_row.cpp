@@ -15,7 +15,8 @@
 namespace bench {
 namespace {
 
-constexpr double kMostUs = 1e7;  // a run on the CPU that is estimated to take longer is left out
+constexpr const char* kVoid = "void";  // the counter of a repetition in which not all was run
+constexpr double kMostUs = 1e7;        // a run on the CPU that is estimated to take longer is left out
 
 rondo::Work work_of(const ShapeOptions& shape, bool on_host) {
   return {.config = config_of(shape),
@@ -49,11 +50,12 @@ struct Ready {
   double first_us = 0;
 };
 
-std::unique_ptr<Workload> make(const RowPlan& plan, const RowRunner& runner, bool level_one) {
+std::unique_ptr<Workload> make(const RowPlan& plan, const RowRunner& runner, rondo::Device device,
+                               bool level_one) {
   const ShapeOptions& shape = plan.row.shape;
   if (plan.of_options) return make_option_workload(shape, plan.row.option);
   if (level_one && shape.phase != "step") return std::make_unique<RnnWorkload>(shape, runner.device);
-  return make_workload(shape, runner.device ? *runner.device : resolve_device(shape));
+  return make_workload(shape, device);
 }
 
 double microseconds(const std::function<void()>& run) {
@@ -62,17 +64,14 @@ double microseconds(const std::function<void()>& run) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-void choose(const RowPlan& plan, const RowRunner& runner, RowResult& result) {
+// The runner's device; for auto the library's choice, which is asked for without running anything.
+rondo::Device choose(const RowPlan& plan, RowResult& result) {
+  const RowRunner& runner = result.runner;
   const rondo::Work work = work_of(plan.row.shape, !plan.on_device);
   const rondo::Calibration calibration = rondo::calibration();
   const bool automatic = !runner.device;
-  rondo::Device device = runner.device.value_or(rondo::Device{});
-  if (automatic)
-    device = resolve_device([&] {
-      ShapeOptions shape = plan.row.shape;
-      shape.device = "auto";
-      return shape;
-    }());
+  const rondo::Device device =
+      automatic ? rondo::advise(work.config, work.phase, work.t, work.n).device : *runner.device;
   const bool cpu = device.kind == rondo::Device::Kind::kCpu;
   const int threads =
       automatic ? rondo::choose_threads(work, calibration.cpu, runner.threads) : runner.threads;
@@ -80,22 +79,22 @@ void choose(const RowPlan& plan, const RowRunner& runner, RowResult& result) {
   result.predicted_us = steps * (cpu ? rondo::predict_us(work, calibration.cpu, threads)
                                      : rondo::predict_us(work, calibration.cuda));
   if (automatic) result.chosen = !cpu ? rondo::to_string(device) : threads == 1 ? "cpu/1" : "cpu";
+  return device;
 }
 
 // Makes it and runs it once; what goes wrong is the row's result and ends no other.
 Ready prepare(const RowPlan& plan, bool level_one, RowResult& result) {
   const RowRunner& runner = result.runner;
   try {
-    choose(plan, runner, result);
-    const bool cpu = !runner.device || runner.device->kind == rondo::Device::Kind::kCpu;
-    if (cpu && result.predicted_us > kMostUs) {
+    const rondo::Device device = choose(plan, result);
+    if (device.kind == rondo::Device::Kind::kCpu && result.predicted_us > kMostUs) {
       result.estimate_us = result.predicted_us;
       result.error = "left out: a run is estimated to take " +
                      std::to_string(std::lround(result.predicted_us / 1e6)) + " s, over 10 s";
       return {};
     }
     const Settings settings(runner);
-    Ready ready{make(plan, runner, level_one)};
+    Ready ready{make(plan, runner, device, level_one)};
     ready.first_us = microseconds([&] { ready.workload->run(), ready.workload->finish(); });
     if (ready.first_us < 1e5) {  // the first run has costs of its own
       ready.first_us = microseconds([&] { ready.workload->run(), ready.workload->finish(); });
@@ -120,10 +119,7 @@ class Collector : public benchmark::BenchmarkReporter {
       if (run.run_type != Run::RT_Iteration) continue;
       for (RowResult& result : results_) {
         if (run.run_name.function_name != result.runner.name) continue;
-        if (run.error_occurred) {
-          result.error = run.error_message;
-          continue;
-        }
+        if (run.counters.at(kVoid) > 0) continue;
         result.samples_us.push_back(run.GetAdjustedRealTime());
         result.cpu_us = run.GetAdjustedCPUTime();
         result.iterations = static_cast<long>(run.iterations);
@@ -135,17 +131,23 @@ class Collector : public benchmark::BenchmarkReporter {
   std::vector<RowResult>& results_;
 };
 
-void measure(benchmark::State& state, Workload& workload, const RowRunner& runner) {
-  const Settings settings(runner);
-  try {
-    std::int64_t runs = 0;
-    for (auto _ : state) {
+// What goes wrong, or is not begun any more, leaves the loop empty: Google Benchmark 1.7 ends the program
+// when only some repetitions of a benchmark have an error.
+void measure(benchmark::State& state, Workload& workload, RowResult& result, bool (*stopped)()) {
+  const Settings settings(result.runner);
+  bool go_on = result.error.empty() && !stopped();
+  std::int64_t runs = 0;
+  for (auto _ : state) {
+    if (!go_on) continue;
+    try {
       workload.run();
       if (++runs == state.max_iterations) workload.finish();
+    } catch (const std::exception& error) {
+      result.error = error.what();
+      go_on = false;
     }
-  } catch (const std::exception& error) {
-    state.SkipWithError(error.what());
   }
+  state.counters[kVoid] = go_on ? 0 : 1;
 }
 
 }  // namespace
@@ -160,6 +162,7 @@ std::vector<RowResult> run_row(const RowPlan& plan, const std::vector<RowRunner>
   std::vector<Ready> ready;
   double round_us = 0;
   for (RowResult& result : results) {
+    if (plan.stopped()) return {};
     ready.push_back(prepare(plan, gpu && !plan.on_device, result));
     round_us += ready.back().first_us;
   }
@@ -172,9 +175,10 @@ std::vector<RowResult> run_row(const RowPlan& plan, const std::vector<RowRunner>
   benchmark::ClearRegisteredBenchmarks();
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (!ready[i].workload) continue;
-    benchmark::RegisterBenchmark(results[i].runner.name.c_str(),
-                                 [&workload = *ready[i].workload, &runner = results[i].runner](
-                                     benchmark::State& state) { measure(state, workload, runner); })
+    benchmark::RegisterBenchmark(
+        results[i].runner.name.c_str(),
+        [&workload = *ready[i].workload, &result = results[i],
+         stopped = plan.stopped](benchmark::State& state) { measure(state, workload, result, stopped); })
         ->Unit(benchmark::kMicrosecond)
         ->UseRealTime()
         ->Repetitions(repetitions)

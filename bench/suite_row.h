@@ -35,6 +35,8 @@ struct RowPlan {
   bool of_options = false;  // of a set that sets options beside the plain cell: all by the same code
   bool on_device = false;   // a GPU's arrays, instead of the host's
   double seconds = 0.5;
+  // Asked before each repetition: after true none begins, and those that have ended count.
+  bool (*stopped)() = [] { return false; };
 };
 std::vector<RowResult> run_row(const RowPlan& plan, const std::vector<RowRunner>& runners);
 
