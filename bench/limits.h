@@ -15,7 +15,7 @@ struct Limits {
   std::int64_t l1_bytes = 0, l2_bytes = 0;
 };
 
-// Takes about half a second.
+// Takes less than a second.
 Limits measure_limits();
 
 // The least time of a run, in microseconds of one thread: the products over the whole sequence at the peak of

@@ -11,7 +11,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <optional>
 #include <stdexcept>
 
 namespace bench {
@@ -44,10 +43,17 @@ class End {
 struct Pipe {
   End read, write;
 };
+// Where this process has no standard input or output, a pipe would take its number, and the child's end could
+// not be put there.
+End above_standard(End end) {
+  if (end.get() > STDERR_FILENO) return end;
+  return End(fcntl(end.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
 Pipe make_pipe() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error(std::string("pipe: ") + std::strerror(errno));
-  return {End(ends[0]), End(ends[1])};
+  Pipe pipe{End(ends[0]), End(ends[1])};
+  return {above_standard(std::move(pipe.read)), above_standard(std::move(pipe.write))};
 }
 
 std::string ended(int status) {
@@ -82,35 +88,24 @@ class PeerProcess::Child {
     // A child that reads nothing, or has gone, must not stop or end this process.
     fcntl(to_.get(), F_SETFL, O_NONBLOCK);
   }
-  ~Child() { stop(); }
+  ~Child() {
+    if (pid_ > 0) reap();
+  }
   Child(const Child&) = delete;
 
-  // Ends it at once; how it ended where it had done so by itself.
-  std::string stop() {
-    if (pid_ <= 0) return "";
-    int status = 0;
-    bool itself = waitpid(pid_, &status, WNOHANG) == pid_;
-    if (!itself) {
-      to_.reset();
-      kill(-pid_, SIGKILL);  // with what it started
-      kill(pid_, SIGKILL);
-      while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-      }
-    }
-    pid_ = 0;
-    return itself ? ended(status) : "";
-  }
   // How it ended, once its output has.
   std::string wait_for_end() {
     for (int i = 0; i < 200; ++i) {
-      int status = 0;
-      if (waitpid(pid_, &status, WNOHANG) == pid_) {
-        pid_ = 0;
-        return ended(status);
-      }
+      if (has_ended()) return ended(reap());
       usleep(5000);
     }
     return "stopped answering";
+  }
+
+  // Whether it has said something that no row has asked for.
+  bool has_more() const {
+    pollfd poll_for{from_.get(), POLLIN, 0};
+    return !buffer_.empty() || (poll(&poll_for, 1, 0) > 0 && (poll_for.revents & POLLIN) != 0);
   }
 
   bool write_line(const std::string& line, Clock::time_point deadline) {
@@ -147,6 +142,22 @@ class PeerProcess::Child {
   }
 
  private:
+  bool has_ended() const {
+    siginfo_t info = {};
+    return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == pid_;
+  }
+  // Ends it, unless it has ended by itself, and what it started; its status. Its group is ended before its
+  // number is free for others.
+  int reap() {
+    kill(-pid_, SIGKILL);
+    kill(pid_, SIGKILL);  // where it has no group yet
+    int status = 0;
+    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = 0;
+    return status;
+  }
   static bool ready(int fd, short what, Clock::time_point deadline) {
     for (;;) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -198,6 +209,8 @@ nlohmann::json PeerProcess::ask(const std::string& row, double seconds) {
     command.insert(command.end(), {"rows", "-"});
     child_ = std::make_unique<Child>(command);
   }
+  // A line too many would be taken for the answer to the next row, and so on.
+  if (child_->has_more()) return lose("said more than one line for a row");
   const auto deadline =
       Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   if (!child_->write_line(row, deadline)) return lose(child_->wait_for_end());
