@@ -1,8 +1,6 @@
 // Tunes, then measures both devices of a grid in turn and compares the choice with the smaller time.
 #include "bench/regret.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <csignal>
@@ -12,6 +10,7 @@
 #include "bench/context.h"
 #include "bench/write_file.h"
 #include "tuning/grid.h"
+#include "tuning/progress.h"
 #include "tuning/tuning.h"
 
 namespace bench {
@@ -52,26 +51,6 @@ void print_score(const char* what, const tuning::Score& s) {
       what, 100 * s.mean, 100 * s.p95, 100 * s.within_25, 100 * s.worst);
 }
 
-// A bar on a terminal, else a line at each quarter.
-class Progress {
- public:
-  explicit Progress(const char* what) : what_(what) {}
-  void show(double part) {
-    const int filled = static_cast<int>(24 * part);
-    if (isatty(STDERR_FILENO) != 0) {
-      std::fprintf(stderr, "\r\033[K%s [%.*s%*s] %.0f %%", what_, filled, "########################",
-                   24 - filled, "", 100 * part);
-    } else if (part >= next_) {
-      next_ += 0.25;
-      std::fprintf(stderr, "%s: %.0f %%\n", what_, 100 * part);
-    }
-  }
-
- private:
-  const char* what_;
-  double next_ = 0;
-};
-
 class Regret {
  public:
   explicit Regret(const RegretOptions& options) : options_(options), gpu_(find_gpu()) {
@@ -86,9 +65,8 @@ class Regret {
   }
 
   int run() {
-    Progress tuning("tuning"), scoring("scoring");
     const std::vector<tuning::Sample> samples = tuning::collect(options_.tune_seconds, [&](double part) {
-      tuning.show(part);
+      show("tuning", part);
       return interrupted == 0;
     });
     if (interrupted != 0) return stopped();
@@ -100,18 +78,21 @@ class Regret {
     file_["devices"] = {sides_[0].name, sides_[1].name};
     const std::vector<rondo::Work> grid = tuning::scoring_grid(rondo::published_calibration(), kSlowestUs);
     for (std::size_t i = 0; i < grid.size() && interrupted == 0; ++i) {
-      scoring.show(static_cast<double>(i) / static_cast<double>(grid.size()));
+      show("scoring", static_cast<double>(i) / static_cast<double>(grid.size()));
       decisions_.push_back(tuning::decide(
           grid[i], sides_, tuning::measure(grid[i], sides_, {.samples = 9, .sample_us = 2000}), tuned_));
       if (i % 20 == 19) write(false);
     }
     write(interrupted == 0);
-    if (isatty(STDERR_FILENO) != 0) std::fprintf(stderr, "\r\033[K");
+    tuning::Progress::end();
     if (interrupted != 0) return stopped();
     return report();
   }
 
  private:
+  void show(const char* what, double part) {
+    progress_.show(what, part, std::to_string(std::lround(100 * part)) + " %");
+  }
   static int stopped() {
     std::fprintf(stderr, "regret was interrupted\n");
     return 130;
@@ -154,6 +135,7 @@ class Regret {
   std::vector<tuning::Side> sides_;
   rondo::Calibration tuned_;
   std::vector<tuning::Decision> decisions_;
+  tuning::Progress progress_;
   Json file_;
 };
 

@@ -2,7 +2,6 @@
 #include "bench/suite.h"
 
 #include <benchmark/benchmark.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,19 +15,16 @@
 #include "bench/options.h"
 #include "bench/peer_process.h"
 #include "bench/suite_row.h"
+#include "tuning/fit.h"
+#include "tuning/progress.h"
 
 namespace bench {
 namespace {
 
+using tuning::quantile;
+
 volatile std::sig_atomic_t interrupted = 0;
 
-double quantile(std::vector<double> values, double q) {
-  std::sort(values.begin(), values.end());
-  const double at = q * static_cast<double>(values.size() - 1);
-  const auto low = static_cast<std::size_t>(at);
-  const std::size_t high = std::min(low + 1, values.size() - 1);
-  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
-}
 double rounded(double us) { return std::round(us * 1000) / 1000; }
 
 struct SuiteRow {
@@ -257,16 +253,12 @@ class Suite {
   }
 
   void show_progress(std::size_t done) {
-    const bool terminal = isatty(STDERR_FILENO) != 0;
     const double left =
         done == 0 ? 0 : seconds() / static_cast<double>(done) * static_cast<double>(rows_.size() - done);
-    const bool last = done == rows_.size();
-    if (!terminal && !last && seconds() < next_line_) return;
-    next_line_ = seconds() + 10;
-    const auto filled = static_cast<int>(24 * done / rows_.size());
-    std::fprintf(stderr, "%s[%.*s%*s] %zu/%zu, %.0f s left  %s%s", terminal ? "\r\033[K" : "", filled,
-                 "########################", 24 - filled, "", done, rows_.size(), left,
-                 last ? "" : rows_[done].plan.row.name.c_str(), terminal ? "" : "\n");
+    char text[64];
+    std::snprintf(text, sizeof text, "%zu/%zu, %.0f s left  ", done, rows_.size(), left);
+    progress_.show(file_["context"]["set"], static_cast<double>(done) / static_cast<double>(rows_.size()),
+                   text + (done == rows_.size() ? "" : rows_[done].plan.row.name));
   }
 
   // Times by runner, a line a row.
@@ -282,7 +274,7 @@ class Suite {
   std::optional<Limits> limits_;
   Json file_;
   Clock::time_point start_ = Clock::now();
-  double next_line_ = 0;
+  tuning::Progress progress_;
 };
 
 // Of one row, in microseconds.

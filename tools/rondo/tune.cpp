@@ -1,8 +1,7 @@
 // Measures, fits, says how good the fit is, and stores it.
 #include "tune.h"
 
-#include <unistd.h>
-
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
@@ -11,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "tuning/progress.h"
 #include "tuning/tuning.h"
 
 namespace cli {
@@ -71,26 +71,6 @@ void reset() {
               was_there ? "removed; published figures are used again" : "was not there");
 }
 
-// A bar on a terminal, else a line now and then.
-class Progress {
- public:
-  explicit Progress(double seconds) : seconds_(seconds) {}
-  void show(double part) {
-    const bool terminal = isatty(STDERR_FILENO) != 0;
-    if (!terminal && part < next_) return;
-    next_ = part + 0.25;
-    const int filled = static_cast<int>(24 * part);
-    std::fprintf(stderr, "%smeasuring [%.*s%*s] %2.0f s left%s", terminal ? "\r\033[K" : "", filled,
-                 "########################", 24 - filled, "", seconds_ * (1 - part), terminal ? "" : "\n");
-  }
-  static void end() {
-    if (isatty(STDERR_FILENO) != 0) std::fprintf(stderr, "\r\033[K");
-  }
-
- private:
-  double seconds_, next_ = 0;
-};
-
 void print_error(const std::string& who, const tuning::FitError& error) {
   if (error.samples == 0) return;
   std::printf("%s: %d passes, predictions off by %.0f %% in the median, %.0f %% at the 90th percentile\n",
@@ -133,12 +113,13 @@ int run_tune(const TuneOptions& options) {
   stop.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &stop, nullptr);
   sigaction(SIGTERM, &stop, nullptr);
-  Progress progress(options.seconds);
+  tuning::Progress progress;
   const std::vector<tuning::Sample> samples = tuning::collect(options.seconds, [&](double part) {
-    progress.show(part);
+    const long left = std::lround(options.seconds * (1 - part));
+    progress.show("measuring", part, std::to_string(left) + " s left");
     return interrupted == 0;
   });
-  Progress::end();
+  tuning::Progress::end();
   if (interrupted != 0) {
     std::fprintf(stderr, "rondo: tune was interrupted, nothing is stored\n");
     return 130;
