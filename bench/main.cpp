@@ -119,6 +119,8 @@ CLI::App* add_regret(CLI::App& app, bench::RegretOptions& o) {
   regret->add_option("--seconds", o.tune_seconds, "for the measurements that the choice is fitted to")
       ->check(CLI::Range(0.1, 30.0))
       ->capture_default_str();
+  regret->add_option("--shapes", o.shapes, "how many shapes to score (default: all)")
+      ->check(CLI::Range(1, 100000));
   regret->add_option("--json", o.json, "a file to write the results to");
   return regret;
 }

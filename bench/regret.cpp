@@ -76,7 +76,8 @@ class Regret {
     file_["format"] = "rondo-regret 1";
     file_["context"] = run_context(gpu_);
     file_["devices"] = {sides_[0].name, sides_[1].name};
-    const std::vector<rondo::Work> grid = tuning::scoring_grid(rondo::published_calibration(), kSlowestUs);
+    std::vector<rondo::Work> grid = tuning::scoring_grid(rondo::published_calibration(), kSlowestUs);
+    if (options_.shapes > 0) grid.resize(std::min(grid.size(), static_cast<std::size_t>(options_.shapes)));
     for (std::size_t i = 0; i < grid.size() && interrupted == 0; ++i) {
       show("scoring", static_cast<double>(i) / static_cast<double>(grid.size()));
       decisions_.push_back(tuning::decide(

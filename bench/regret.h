@@ -7,6 +7,7 @@ namespace bench {
 
 struct RegretOptions {
   double tune_seconds = 20;
+  int shapes = 0;  // of those that are scored, the first so many; 0: all
   std::string json;
 };
 

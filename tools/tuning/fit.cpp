@@ -88,6 +88,7 @@ double choice_loss(const std::vector<Sample>& samples, const rondo::CpuCost& cos
 // these three coefficients are moved to where choices are best, and as little as that takes.
 void settle_threads(const std::vector<Sample>& samples, rondo::CpuCost& cost) {
   constexpr int kSteps = 6;
+  constexpr int kMostDown = 11;  // a fortieth: where threads spin, a meeting costs next to nothing
   constexpr double kNear = 0.1;  // what a step has to win, as a part of one choice's time
   const rondo::CpuCost fitted = cost;
   std::vector<Sample> inference, training;
@@ -116,7 +117,7 @@ void settle_threads(const std::vector<Sample>& samples, rondo::CpuCost& cost) {
     return best;
   };
   double least = std::numeric_limits<double>::infinity();
-  for (int meeting = -2 * kSteps; meeting <= kSteps; ++meeting) {
+  for (int meeting = -kMostDown; meeting <= kSteps; ++meeting) {
     const Best one = best_of(inference, meeting), other = best_of(training, meeting);
     const double loss = one.loss + other.loss + kNear * meeting * meeting;
     if (loss >= least) continue;

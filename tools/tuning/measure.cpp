@@ -71,8 +71,11 @@ class Network {
     rondo::Tape tape;
     const rondo::ForwardResult out = rnn_.forward(x_, {.tape = &tape});
     rnn_.backward(tape, {.dy = dy_});
-    // On a GPU an optimizer of the host's would read them, and the model counts that.
-    if (side_.threads == 0) rnn_.gradients();
+    // From a GPU an optimizer of the host fetches gradients, and sends parameters there; the model counts
+    // both.
+    if (side_.threads > 0) return;
+    rnn_.gradients();
+    rnn_.parameters_changed();
   }
   double time(long passes) {
     const auto start = std::chrono::steady_clock::now();
