@@ -14,6 +14,12 @@
 namespace bench {
 namespace {
 
+#ifdef NDEBUG
+constexpr const char* kBuildType = "release";
+#else
+constexpr const char* kBuildType = "debug";
+#endif
+
 Json or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 std::string now() {
@@ -76,7 +82,7 @@ Json run_context(const Gpu& gpu) {
           {"num_cpus", machine.num_cpus},
           {"mhz_per_cpu", static_cast<int>(machine.cycles_per_second / 1e6)},
           {"caches", std::move(caches)},
-          {"library_build_type", "release"},
+          {"library_build_type", kBuildType},
           {"format", "rondo-bench 1"},
           {"engine", cpu.engine},
           {"cpu", cpu.device_name},

@@ -129,7 +129,7 @@ Json entry_of(const SuiteRow& row, const RowResult& result, const std::optional<
   entry["p25_time"] = rounded(quantile(result.samples_us, 0.25));
   entry["p75_time"] = rounded(quantile(result.samples_us, 0.75));
   entry["gflops"] = rounded(flops(shape) / median / 1000);
-  const bool bounded = limits && result.runner.name.starts_with("cpu") && row.plan.row.option.empty();
+  const bool bounded = limits && result.runner.name == "cpu/1" && row.plan.row.option.empty();
   entry["limit_us"] = bounded ? Json(rounded(limit_us(shape, *limits))) : Json();
   return entry;
 }
@@ -159,11 +159,7 @@ class Suite {
   }
 
   int run() {
-    struct sigaction stop = {};
-    stop.sa_handler = [](int) { interrupted = 1; };
-    stop.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &stop, nullptr);
-    sigaction(SIGTERM, &stop, nullptr);
+    write(false);  // in place of an older run's file from the start
     std::fprintf(stderr, "%zu rows; %s\n", rows_.size(),
                  gpu_.info ? gpu_.info->name.c_str() : ("no GPU is timed: " + gpu_.reason).c_str());
     for (std::size_t i = 0; i < rows_.size() && interrupted == 0; ++i) {
@@ -218,10 +214,12 @@ class Suite {
       Json entry = entry_of(row, peer.name() + "/1", 1);
       const nlohmann::json answer = peer.ask(row_text(row.plan.row.shape, 1), 60);
       if (interrupted != 0) return;  // which a peer on the same terminal is too
+      const double us = answer.value("median_us", 0.0);
       if (answer.contains("error")) {
         add_error(entry, answer.at("error"));
+      } else if (!(us > 0)) {
+        add_error(entry, "no time in its answer: " + answer.dump());
       } else {
-        const double us = answer.value("median_us", 0.0);
         entry["repetitions"] = answer.value("samples", 1);
         entry["iterations"] = 1;
         entry["real_time"] = us;
@@ -366,6 +364,11 @@ int run_suite(const SuiteOptions& options) {
   int count = 2;
   benchmark::Initialize(&count, arguments);
   unsetenv("RONDO_DEVICE");  // what the library chooses by itself is measured too
+  struct sigaction stop = {};
+  stop.sa_handler = [](int) { interrupted = 1; };
+  stop.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &stop, nullptr);
+  sigaction(SIGTERM, &stop, nullptr);
   Suite suite(options);
   return suite.run();
 }

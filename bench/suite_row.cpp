@@ -11,6 +11,7 @@
 
 #include "bench/options.h"
 #include "rondo/calibration.h"
+#include "tuning/measure.h"
 
 namespace bench {
 namespace {
@@ -23,26 +24,9 @@ rondo::Work work_of(const ShapeOptions& shape, bool on_host) {
           .phase = shape.phase == "training" ? rondo::Phase::kTraining : rondo::Phase::kInference,
           .t = shape.phase == "step" ? 1 : shape.t,
           .n = shape.n,
-          .data_on_host = on_host};
+          .data_on_host = on_host,
+          .parameters_on_host = on_host};
 }
-
-// The library's settings while a runner's workload is made and run.
-class Settings {
- public:
-  explicit Settings(const RowRunner& runner) {
-    rondo::set_num_threads(runner.threads);
-    if (!runner.all_threads) return;
-    rondo::Calibration calibration = rondo::calibration();
-    // What meetings cost stays: by it threads divide rows or units, as they would by themselves.
-    calibration.cpu.handover_us = calibration.cpu.training_handover_us = 1e-6;
-    rondo::set_calibration(calibration);
-  }
-  ~Settings() {
-    rondo::set_num_threads(0);
-    rondo::set_calibration(std::nullopt);
-  }
-  Settings(const Settings&) = delete;
-};
 
 // A runner with its workload, once that has run.
 struct Ready {
@@ -64,14 +48,30 @@ double microseconds(const std::function<void()>& run) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
+// By the model: of those that can run it the fastest, with arrays where the row has them.
+rondo::Device fastest_device(const rondo::Work& work, const rondo::Calibration& calibration) {
+  const rondo::Advice advice = rondo::advise(work.config, work.phase, work.t, work.n);
+  if (work.data_on_host) return advice.device;
+  rondo::Device best = advice.device;
+  double least = 0;
+  for (const rondo::Advice::Prediction& p : advice.devices) {
+    if (!p.support.ok) continue;
+    const bool cpu = p.info.device.kind == rondo::Device::Kind::kCpu;
+    const double us = cpu ? p.us : rondo::predict_us(work, calibration.cuda);
+    if (least > 0 && us >= least) continue;
+    best = p.info.device;
+    least = us;
+  }
+  return best;
+}
+
 // The runner's device; for auto the library's choice, which is asked for without running anything.
 rondo::Device choose(const RowPlan& plan, RowResult& result) {
   const RowRunner& runner = result.runner;
   const rondo::Work work = work_of(plan.row.shape, !plan.on_device);
   const rondo::Calibration calibration = rondo::calibration();
   const bool automatic = !runner.device;
-  const rondo::Device device =
-      automatic ? rondo::advise(work.config, work.phase, work.t, work.n).device : *runner.device;
+  const rondo::Device device = automatic ? fastest_device(work, calibration) : *runner.device;
   const bool cpu = device.kind == rondo::Device::Kind::kCpu;
   const int threads =
       automatic ? rondo::choose_threads(work, calibration.cpu, runner.threads) : runner.threads;
@@ -93,7 +93,7 @@ Ready prepare(const RowPlan& plan, bool level_one, RowResult& result) {
                      std::to_string(std::lround(result.predicted_us / 1e6)) + " s, over 10 s";
       return {};
     }
-    const Settings settings(runner);
+    const tuning::SideSettings settings(runner.threads, runner.all_threads);
     Ready ready{make(plan, runner, device, level_one)};
     ready.first_us = microseconds([&] { ready.workload->run(), ready.workload->finish(); });
     if (ready.first_us < 1e5) {  // the first run has costs of its own
@@ -134,7 +134,7 @@ class Collector : public benchmark::BenchmarkReporter {
 // What goes wrong, or is not begun any more, leaves the loop empty: Google Benchmark 1.7 ends the program
 // when only some repetitions of a benchmark have an error.
 void measure(benchmark::State& state, Workload& workload, RowResult& result, bool (*stopped)()) {
-  const Settings settings(result.runner);
+  const tuning::SideSettings settings(result.runner.threads, result.runner.all_threads);
   bool go_on = result.error.empty() && !stopped();
   std::int64_t runs = 0;
   for (auto _ : state) {

@@ -112,6 +112,12 @@ Tuning read_tuning(const fs::path& file) try {
   fail(file.string(), " cannot be used: ", std::string(problem.what()));
 }
 
+std::optional<Tuning> whole_tuning(const fs::path& file) try {
+  return read_tuning(file);
+} catch (const std::exception&) {
+  return {};  // there is none, or one that holds nothing worth keeping
+}
+
 // Why a part of a file is not for this machine; empty: it is.
 std::string stale(const fs::path& file, const std::string& key, const std::string& here) {
   if (key == here) return "";
@@ -263,7 +269,11 @@ void save_calibration(const Calibration& calibration, const fs::path& file) {
   Json all{{"format", kFormat},
            {"origin", calibration.origin},
            {"cpu", written(calibration.cpu, kCpuCoefficients, calibration_key(Device::Kind::kCpu))}};
-  if (!cuda_key.empty()) all["cuda"] = written(calibration.cuda, kCudaCoefficients, cuda_key);
+  if (!cuda_key.empty()) {
+    all["cuda"] = written(calibration.cuda, kCudaCoefficients, cuda_key);
+  } else if (const std::optional<Tuning> before = whole_tuning(file); !gpus && before && before->cuda) {
+    all["cuda"] = written(*before->cuda, kCudaCoefficients, before->cuda_key);
+  }
   fs::path beside = file;
   beside += message(".", getpid(), ".new");
   std::error_code error, ignored;

@@ -1,5 +1,5 @@
 // Predicted times of passes: a sum over layers of what products, weights, steps, threads and copies cost.
-// Every term grows with every size, and a minimum is taken only between such sums, so that a prediction never
+// But for projection_size, every term grows with every size, and a minimum is taken only between such sums, so that a prediction never
 // falls when a size grows.
 #include "core/cost_model.h"
 

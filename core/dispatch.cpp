@@ -39,12 +39,12 @@ Work work_of(const Request& r) {
 }
 
 const Candidate* fastest(const Work& work, std::span<Candidate> candidates, DeviceChoice forced,
-                         const Calibration& calibration, int cpu_threads) {
+                         const Calibration& calibration, Threads cpu_threads) {
   const Candidate* best = nullptr;
   for (Candidate& candidate : candidates) {
     const Device device = candidate.info.device;
     if (device.kind == Device::Kind::kCpu) {
-      const Division division = choose_division(work, calibration.cpu, {cpu_threads});
+      const Division division = choose_division(work, calibration.cpu, cpu_threads);
       candidate.threads = division.threads;
       candidate.predicted_us = division.us;
     } else {
@@ -59,7 +59,7 @@ const Candidate* fastest(const Work& work, std::span<Candidate> candidates, Devi
 }
 
 Choice choose_device(const Request& request, std::span<const Candidate> candidates, DeviceChoice forced,
-                     const Calibration& calibration, int cpu_threads) {
+                     const Calibration& calibration, Threads cpu_threads) {
   Choice choice{{}, {}, {candidates.begin(), candidates.end()}};
   const Candidate* best = fastest(work_of(request), choice.candidates, forced, calibration, cpu_threads);
   const auto able = std::count_if(choice.candidates.begin(), choice.candidates.end(),

@@ -23,10 +23,10 @@ struct Choice {
 // forced: the caller's or the environment's choice; its device is taken or DeviceError says what is
 // missing. cpu_threads: the most that the CPU may use.
 Choice choose_device(const Request& request, std::span<const Candidate> candidates, DeviceChoice forced,
-                     const Calibration& calibration, int cpu_threads);
+                     const Calibration& calibration, Threads cpu_threads);
 // The same without words: fills in the candidates' predictions, and gives the one to take; null: none can.
 const Candidate* fastest(const Work& work, std::span<Candidate> candidates, DeviceChoice forced,
-                         const Calibration& calibration, int cpu_threads);
+                         const Calibration& calibration, Threads cpu_threads);
 
 // The work of a first pass of its largest sizes.
 Work work_of(const Request& request);

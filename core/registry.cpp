@@ -4,6 +4,7 @@
 
 #include "core/dispatch.h"
 #include "core/plugin.h"
+#include "core/settings.h"
 #include "core/validate.h"
 
 namespace rondo {
@@ -133,7 +134,7 @@ Choice plan_device(const Request& request, DeviceChoice forced) {
   }
   return choose_device(request, candidates, forced,
                        calibration_for(gpus ? std::nullopt : std::optional(Device::Kind::kCpu)),
-                       num_threads());
+                       {num_threads(), executor() == nullptr});
 }
 
 }  // namespace rondo

@@ -11,7 +11,7 @@ namespace {
 std::int64_t first_row(const Sequence& sequence, int index, int count) {
   constexpr std::int64_t kStep = 4;
   if (index == count) return sequence.n;
-  const std::int64_t share = sequence.total() * index / count;
+  const std::int64_t share = 2 * sequence.total() * index;  // in halves of one of `count` steps
   std::int64_t row = 0;
   for (std::int64_t before = 0; row < sequence.n; row += kStep) {
     std::int64_t steps = 0;  // of the next four rows
@@ -19,7 +19,7 @@ std::int64_t first_row(const Sequence& sequence, int index, int count) {
     for (std::int64_t s = 0; sequence.offsets != nullptr && s < sequence.t && sequence.rows(s) > row; ++s) {
       steps += std::clamp<std::int64_t>(sequence.rows(s) - row, 0, kStep);
     }
-    if (before + steps / 2 >= share) break;
+    if ((2 * before + steps) * count > share) break;
     before += steps;
   }
   return std::min(row, sequence.n);
@@ -53,7 +53,8 @@ Layers<T>::Layers(const Request& request)
       packing_(config_, kernels_.lanes),
       cost_(calibration_for(Device::Kind::kCpu).cpu) {
   for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
-    const double rows = std::min(cost_.handover_us, cost_.training_handover_us) / predict_us({config_, phase, 1, 1}, cost_, 1);
+    const double rows = std::min(cost_.handover_us, cost_.training_handover_us) /
+                        predict_us({config_, phase, 1, 1}, cost_, 1);
     alone_[static_cast<int>(phase)] = static_cast<std::int64_t>(std::min(rows, 1e9));
   }
   prepare_team(num_threads());

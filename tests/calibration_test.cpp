@@ -172,6 +172,20 @@ void in_new_process(Body body) {
       ::testing::ExitedWithCode(0), "");
 }
 
+TEST_F(CalibrationFile, KeepsItsPartForGpusWhereTheCpuAloneIsTuned) {
+  const fs::path file = folder_ / "tuning.json";
+  Json cuda{{"key", "a GPU of last week"}};
+  for (const auto& [name, value] : kCudaCoefficients) cuda[name] = other_.cuda.*value;
+  write(file, changed([&](Json& all) { all["cuda"] = cuda; }));
+  save_calibration(published_calibration(), file);
+  const Json all = Json::parse(text(file));
+  EXPECT_EQ(all.value("cuda", Json()), cuda);
+  EXPECT_EQ(all.at("cpu").at("call_us"), published_calibration().cpu.call_us);
+  write(file, "{");  // nothing in it is worth keeping
+  save_calibration(other_, file);
+  EXPECT_FALSE(Json::parse(text(file)).contains("cuda"));
+}
+
 TEST_F(CalibrationFile, IsTheOneInUseAndItsOriginIsInTheReason) {
   save_calibration(other_, calibration_file());
   in_new_process([&] {

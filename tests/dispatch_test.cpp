@@ -20,7 +20,7 @@ Candidate candidate(Device device, bool usable = true, const std::string& reason
 
 Choice choose(const Request& r, DeviceChoice forced = {}, int threads = 1) {
   const Candidate both[] = {candidate(kCpu), candidate(kGpu)};
-  return choose_device(r, both, forced, kPlain, threads);
+  return choose_device(r, both, forced, kPlain, {threads});
 }
 
 TEST(PredictCopies, CountsWhatHasToCross) {
@@ -128,7 +128,7 @@ TEST(ChooseDevice, AskingOverridesTheHeuristic) {
 
 std::string refusal(std::span<const Candidate> candidates, DeviceChoice forced) {
   try {
-    (void)choose_device(request(1, 1, 8), candidates, forced, kPlain, 1);
+    (void)choose_device(request(1, 1, 8), candidates, forced, kPlain, {1});
   } catch (const DeviceError& e) {
     return e.what();
   }
@@ -154,7 +154,7 @@ TEST(ChooseDevice, NothingThatCanRunIsAnErrorWithEveryReason) {
 
 TEST(ChooseDevice, OneThatCannotIsPassedOverAndNamed) {
   const Candidate broken[] = {candidate(kCpu), candidate(kGpu, false, "the driver is too old")};
-  const Choice choice = choose_device(request(200, 64, 256), broken, {}, kPlain, 1);
+  const Choice choice = choose_device(request(200, 64, 256), broken, {}, kPlain, {1});
   EXPECT_EQ(choice.device, kCpu);
   EXPECT_NE(choice.reason.find("only device"), std::string::npos) << choice.reason;
   EXPECT_NE(choice.reason.find("the driver is too old"), std::string::npos) << choice.reason;
@@ -172,7 +172,7 @@ TEST(ChooseDevice, TheOrderOfCandidatesAndEarlierCallsDoNotMatter) {
   for (std::int64_t h : {4, 16, 64, 256}) {
     const Request r = request(40, 2, h);
     const Choice first = choose(r);
-    EXPECT_EQ(choose_device(r, turned, {}, kPlain, 1).device, first.device);
+    EXPECT_EQ(choose_device(r, turned, {}, kPlain, {1}).device, first.device);
     EXPECT_EQ(choose(r).reason, first.reason);
   }
 }
@@ -180,7 +180,7 @@ TEST(ChooseDevice, TheOrderOfCandidatesAndEarlierCallsDoNotMatter) {
 TEST(ChooseDevice, PublishedFiguresGiveThePublishedCrossover) {
   const Candidate both[] = {candidate(kCpu), candidate(kGpu)};
   const auto device = [&](const Request& r, int threads) {
-    return choose_device(r, both, {}, published_calibration(), threads).device;
+    return choose_device(r, both, {}, published_calibration(), {threads}).device;
   };
   EXPECT_EQ(published_calibration().origin, "published figures");
   // A GPU pays from about H = 512 at N = 1 where each step costs it a launch, and for large batches.

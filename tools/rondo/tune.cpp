@@ -57,7 +57,8 @@ void show() {
       (void)rondo::load_calibration(file);
       std::printf("%s: used\n", file.c_str());
     } catch (const std::exception& error) {
-      std::printf("not used: %s\n", error.what());
+      const bool in_part = c.origin.starts_with("tuned");
+      std::printf("%s: %s\n", in_part ? "used for the CPU alone" : "not used", error.what());
     }
   }
 }

@@ -4,34 +4,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <memory>
 
 #include "tuning/fit.h"
 
 namespace tuning {
 namespace {
-
-// The library's settings while a side is planned and run.
-class Settings {
- public:
-  explicit Settings(const Side& side) {
-    rondo::set_num_threads(side.threads);
-    if (!side.all_threads) return;
-    before_ = rondo::calibration();
-    // What meetings cost stays, since by it the threads divide rows or units, as they would unforced.
-    rondo::Calibration eager = *before_;
-    eager.cpu.handover_us = eager.cpu.training_handover_us = 1e-6;
-    rondo::set_calibration(eager);
-  }
-  ~Settings() {
-    rondo::set_num_threads(0);
-    if (before_) rondo::set_calibration(before_);
-  }
-  Settings(const Settings&) = delete;
-
- private:
-  std::optional<rondo::Calibration> before_;
-};
 
 class Network {
  public:
@@ -43,7 +22,7 @@ class Network {
         training_(work.phase == rondo::Phase::kTraining) {
     fill(x_, 1);
     fill(dy_, 0.01F);
-    const Settings settings(side_);
+    const SideSettings settings(side_.threads, side_.all_threads);
     run();
     const double us = time(1);
     passes_us_ = std::max(us, 0.1);
@@ -51,7 +30,7 @@ class Network {
   Network(const Network&) = delete;
 
   double sample(double us) {
-    const Settings settings(side_);
+    const SideSettings settings(side_.threads, side_.all_threads);
     return time(std::max<long>(1, std::lround(us / passes_us_)));
   }
 
@@ -103,12 +82,34 @@ std::vector<Side> cpu_sides() {
 Side cpu_by_model() { return {"cpu", {}, rondo::num_threads(), false}; }
 
 std::optional<Side> gpu_side() {
+  const rondo::DeviceChoice asked = rondo::device_from_environment();
+  if (asked && asked->kind == rondo::Device::Kind::kCpu) return {};
   for (const rondo::DeviceInfo& info : rondo::list_devices()) {
-    if (info.device.kind == rondo::Device::Kind::kCuda && info.usable) {
-      return Side{rondo::to_string(info.device), info.device, 0, false};
+    if (info.device.kind != rondo::Device::Kind::kCuda || !info.usable) continue;
+    if (asked && info.device != *asked) continue;
+    const Side side{rondo::to_string(info.device), info.device, 0, false};
+    try {
+      Network({.config = {.input_size = 8, .hidden_size = 8}}, side).sample(1);
+      return side;
+    } catch (const rondo::DeviceError& error) {  // what cuBLAS and cuDNN lack shows with the first network
+      std::fprintf(stderr, "%s is left out: %s\n", side.name.c_str(), error.what());
     }
   }
   return {};
+}
+
+SideSettings::SideSettings(int threads, bool all_threads) {
+  rondo::set_num_threads(threads);
+  if (!all_threads) return;
+  before_ = rondo::calibration();
+  // What meetings cost stays, since by it the threads divide rows or units, as they would unforced.
+  rondo::Calibration eager = *before_;
+  eager.cpu.handover_us = eager.cpu.training_handover_us = 1e-6;
+  rondo::set_calibration(eager);
+}
+SideSettings::~SideSettings() {
+  rondo::set_num_threads(0);
+  if (before_) rondo::set_calibration(before_);
 }
 
 std::vector<double> measure(const rondo::Work& work, std::span<const Side> sides, const Effort& effort) {

@@ -21,8 +21,20 @@ struct Side {
 std::vector<Side> cpu_sides();
 // All threads of the CPU, as many as the model in use says.
 Side cpu_by_model();
-// The first GPU that can be used.
+// The GPU that RONDO_DEVICE names, else the first one, if it runs a small network; what is wrong with one that
+// does not is a line on stderr.
 std::optional<Side> gpu_side();
+
+// The library's settings while a side is planned and run: its number of threads, whatever the model says.
+class SideSettings {
+ public:
+  SideSettings(int threads, bool all_threads);
+  ~SideSettings();
+  SideSettings(const SideSettings&) = delete;
+
+ private:
+  std::optional<rondo::Calibration> before_;
+};
 
 // The medians of `samples` passes of level one on arrays of the host, a side each, the sides taking turns. A
 // sample is of as many passes as take sample_us together. Training is forward and backward.

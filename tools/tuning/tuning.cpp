@@ -9,6 +9,8 @@
 namespace tuning {
 
 std::vector<Sample> collect(double seconds, const std::function<bool(double)>& progress) {
+  // What an earlier run stored must not decide what this one measures.
+  rondo::set_calibration(rondo::published_calibration());
   const auto start = std::chrono::steady_clock::now();
   const auto passed = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -27,6 +29,7 @@ std::vector<Sample> collect(double seconds, const std::function<bool(double)>& p
         measure(grid[i], sides, {.samples = 7, .sample_us = 1000, .quantile = 0.25});
     for (std::size_t s = 0; s < sides.size(); ++s) samples.push_back({grid[i], sides[s].threads, us[s]});
   }
+  rondo::set_calibration(std::nullopt);
   return samples;
 }
 

@@ -11,6 +11,7 @@ namespace tuning {
 
 // For at most so long, on the CPU and on a GPU where there is one; progress gets the part that is done, 0 to
 // 1, and says whether to go on. Fewer samples than that where it stopped.
+// Meanwhile the published calibration is in use, and afterwards the file's.
 std::vector<Sample> collect(double seconds, const std::function<bool(double)>& progress);
 
 // One decision: the time of what is chosen over the smaller time, minus one.

@@ -102,8 +102,8 @@ RONDO_API std::filesystem::path calibration_file();
 // and threads, or the GPUs, the driver and CUDA. A line of text; empty where there is no such device. Asking
 // for GPUs starts their driver.
 RONDO_API std::string calibration_key(Device::Kind kind);
-// For this machine, with its keys: the part for GPUs where there are any and RONDO_DEVICE is not "cpu". Whole
-// or not at all; std::runtime_error when the file cannot be written.
+// For this machine, with its keys: the part for GPUs where there are any and RONDO_DEVICE is not "cpu", under
+// which the file keeps the part that it has. Whole or not at all; std::runtime_error when the file cannot be written.
 RONDO_API void save_calibration(const Calibration& calibration, const std::filesystem::path& file);
 // std::runtime_error that names the file and says what is wrong with it, also for one of another machine.
 RONDO_API Calibration load_calibration(const std::filesystem::path& file);
