@@ -32,7 +32,7 @@ constexpr const char* kExamples =
     "  rondo-bench shape --cell lstm --t 25 --n 32 --i 1024 --h 1024 --device cuda --math tf32 --graph\n"
     "  rondo-bench rows rows.txt                 # a line of shape's options for each; - reads stdin\n"
     "  rondo-bench run small --json small.json --markdown small.md\n"
-    "  rondo-bench run deepbench-train --cell lstm --dtype bf16 --data device --json train.json\n"
+    "  rondo-bench run deepbench-train --device cuda --dtype bf16 --data device --json train.json\n"
     "  rondo-bench compare --json compare.json\n"
     "  rondo-bench run options --phase training   # what each option costs beside the plain cell\n"
     "  rondo-bench regret --json regret.json\n"
@@ -103,8 +103,13 @@ CLI::App* add_run(CLI::App& app, bench::SuiteOptions& o) {
       ->check(CLI::IsMember({"strict", "tf32"}));
   run->add_option("--data", o.data, "where a GPU's arrays lie; host: copies are part of a run")
       ->check(CLI::IsMember({"host", "device"}));
-  run->add_flag("!--no-gpu", o.gpu, "the CPU alone");
+  run->add_option("--device", o.devices, "who runs the rows, with commas between")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"cpu", "cuda", "auto"}))
+      ->default_str("cpu,cuda,auto");
   run->add_flag("!--no-peers", o.peers, "no other engine, installed or not");
+  run->add_flag("--peers-on-all-threads", o.peers_on_all_threads,
+                "other engines on all threads too, not on one alone");
   run->add_option("--seconds", o.row_seconds, "for the runs of Rondo of one row, where a run is not slower")
       ->check(CLI::Range(0.01, 60.0))
       ->capture_default_str();

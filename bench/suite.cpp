@@ -64,12 +64,15 @@ std::vector<SuiteRow> rows_of(const SuiteOptions& options) {
 
 std::vector<RowRunner> runners_of(const SuiteOptions& options, const Gpu& gpu) {
   const int all = rondo::num_threads();
-  std::vector<RowRunner> runners = {{"cpu/1", rondo::Device{}, 1, false}};
-  if (all > 1) runners.push_back({"cpu", rondo::Device{}, all, true});
-  if (gpu.info && options.gpu) {
+  const auto& devices = options.devices;
+  std::vector<RowRunner> runners;
+  if (devices.contains("cpu")) runners.push_back({"cpu/1", rondo::Device{}, 1, false});
+  if (devices.contains("cpu") && all > 1) runners.push_back({"cpu", rondo::Device{}, all, true});
+  if (devices.contains("cuda") && gpu.info) {
     runners.push_back({rondo::to_string(gpu.info->device), gpu.info->device, all, false});
   }
-  runners.push_back({"auto", std::nullopt, all, false});
+  if (devices.contains("auto")) runners.push_back({"auto", std::nullopt, all, false});
+  if (runners.empty()) throw std::runtime_error("--device: there is no GPU to time: " + gpu.reason);
   return runners;
 }
 
@@ -134,11 +137,18 @@ Json entry_of(const SuiteRow& row, const RowResult& result, const std::optional<
   return entry;
 }
 
-std::string row_text(const ShapeOptions& s, int threads) {
+// What a peer runs: where, on how many threads of the CPU, and the name of that in the file.
+struct PeerRun {
+  std::string name, options;
+  int threads = 1;
+  bool on_gpu = false;
+};
+
+std::string row_text(const ShapeOptions& s, const PeerRun& run) {
   return "--cell " + s.cell + " --t " + std::to_string(s.t) + " --n " + std::to_string(s.n) + " --i " +
          std::to_string(s.i) + " --h " + std::to_string(s.h) + " --layers " + std::to_string(s.layers) +
          (s.bidirectional ? " --bidirectional" : "") + " --phase " + s.phase + " --dtype " + s.dtype +
-         " --math " + s.math + " --device cpu --brief --threads " + std::to_string(threads);
+         " --math " + s.math + " --brief --threads " + std::to_string(run.threads) + run.options;
 }
 
 class Suite {
@@ -166,7 +176,7 @@ class Suite {
       show_progress(i);
       for (const RowResult& result : run_row(rows_[i].plan, runners_for(rows_[i].plan))) {
         if (result.error.empty() && result.samples_us.empty()) continue;
-        add(entry_of(rows_[i], result, limits_));
+        add(bench::entry_of(rows_[i], result, limits_));
       }
       ask_peers(rows_[i]);
       write(i + 1 == rows_.size() && interrupted == 0);
@@ -203,7 +213,10 @@ class Suite {
         facts.push_back({{"name", peer.name()}, {"version", nullptr}, {"note", why}});
         continue;
       }
-      facts.push_back({{"name", peer.name()}, {"version", about.at("version")}, {"note", "on one thread"}});
+      facts.push_back(
+          {{"name", peer.name()},
+           {"version", about.at("version")},
+           {"note", options_.peers_on_all_threads ? "on one thread and on all" : "on one thread"}});
       peers_.push_back(std::move(peer));
     }
   }
@@ -211,26 +224,47 @@ class Suite {
   void ask_peers(const SuiteRow& row) {
     if (row.plan.of_options || interrupted != 0) return;
     for (PeerProcess& peer : peers_) {
-      Json entry = entry_of(row, peer.name() + "/1", 1);
-      const nlohmann::json answer = peer.ask(row_text(row.plan.row.shape, 1), 60);
-      if (interrupted != 0) return;  // which a peer on the same terminal is too
-      const double us = answer.value("median_us", 0.0);
-      if (answer.contains("error")) {
-        add_error(entry, answer.at("error"));
-      } else if (!(us > 0)) {
-        add_error(entry, "no time in its answer: " + answer.dump());
-      } else {
-        entry["repetitions"] = answer.value("samples", 1);
-        entry["iterations"] = 1;
-        entry["real_time"] = us;
-        entry["cpu_time"] = us;
-        entry["time_unit"] = "us";
-        entry["label"] = answer.value("engine", peer.name());
-        entry["min_time"] = answer.value("min_us", us);
-        entry["gflops"] = answer.value("gflops", 0.0);
+      for (const PeerRun& run : runs_of(peer, row.plan.row.shape)) {
+        const nlohmann::json answer = peer.ask(row_text(row.plan.row.shape, run), 60);
+        if (interrupted != 0) return;  // which a peer on the same terminal is too
+        add(entry_of(row, run, answer));
       }
-      add(std::move(entry));
     }
+  }
+
+  // On the CPU; PyTorch on a GPU too, call by call and in a graph.
+  std::vector<PeerRun> runs_of(const PeerProcess& peer, const ShapeOptions& shape) const {
+    std::vector<PeerRun> runs;
+    const int all = rondo::num_threads();
+    if (options_.devices.contains("cpu")) runs.push_back({peer.name() + "/1", " --device cpu", 1});
+    if (options_.devices.contains("cpu") && options_.peers_on_all_threads && all > 1) {
+      runs.push_back({peer.name(), " --device cpu", all});
+    }
+    if (peer.name() != "pytorch" || !gpu_.info || !options_.devices.contains("cuda")) return runs;
+    runs.push_back({"pytorch-cuda", " --device cuda", 1, true});
+    if (shape.phase != "step") runs.push_back({"pytorch-graph", " --device cuda --graph", 1, true});
+    return runs;
+  }
+
+  static Json entry_of(const SuiteRow& row, const PeerRun& run, const nlohmann::json& answer) {
+    Json entry = bench::entry_of(row, run.name, run.threads);
+    entry["data"] = run.on_gpu ? "device" : "host";
+    const double us = answer.value("median_us", 0.0);
+    if (answer.contains("error")) {
+      add_error(entry, answer.at("error"));
+    } else if (!(us > 0)) {
+      add_error(entry, "no time in its answer: " + answer.dump());
+    } else {
+      entry["repetitions"] = answer.value("samples", 1);
+      entry["iterations"] = 1;
+      entry["real_time"] = us;
+      entry["cpu_time"] = us;
+      entry["time_unit"] = "us";
+      entry["label"] = answer.value("engine", run.name);
+      entry["min_time"] = answer.value("min_us", us);
+      entry["gflops"] = answer.value("gflops", 0.0);
+    }
+    return entry;
   }
 
   void add(Json entry) {

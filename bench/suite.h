@@ -13,7 +13,8 @@ struct SuiteOptions {
   std::string filter;                   // a part of a row's name; "": all
   std::string dtype = "f32", math = "strict";
   std::string data = "host";  // where a GPU's arrays lie: host (level one, copies included) or device
-  bool gpu = true, peers = true;
+  std::set<std::string> devices = {"cpu", "cuda", "auto"};  // cuda: where there is one
+  bool peers = true, peers_on_all_threads = false;          // else on one
   double row_seconds = 0.5;  // for the runs of Rondo of one row, where a run is not slower
   std::string json, markdown;
 };
