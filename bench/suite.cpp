@@ -9,12 +9,12 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <optional>
 
 #include "bench/options.h"
 #include "bench/peer_process.h"
 #include "bench/suite_row.h"
+#include "bench/suite_tables.h"
 #include "tuning/fit.h"
 #include "tuning/progress.h"
 
@@ -281,7 +281,7 @@ class Suite {
     file_["context"]["complete"] = complete;
     file_["context"]["seconds"] = std::round(seconds());
     if (!options_.json.empty()) write_file(options_.json, file_);
-    if (!options_.markdown.empty()) write_text(options_.markdown, table());
+    if (!options_.markdown.empty()) write_text(options_.markdown, markdown_table(file_));
   }
 
   void show_progress(std::size_t done) {
@@ -293,8 +293,6 @@ class Suite {
                    text + (done == rows_.size() ? "" : rows_[done].plan.row.name));
   }
 
-  // Times by runner, a line a row.
-  std::string table() const;
   void print_summary() const;
 
   using Clock = std::chrono::steady_clock;
@@ -309,85 +307,12 @@ class Suite {
   tuning::Progress progress_;
 };
 
-// Of one row, in microseconds.
-using Times = std::map<std::string, double>;
-std::vector<std::pair<std::string, Times>> times_of(const Json& benchmarks) {
-  std::vector<std::pair<std::string, Times>> rows;
-  for (const Json& entry : benchmarks) {
-    const std::string runner = entry.at("runner"), name = entry.at("name");
-    const std::string row = name.substr(0, name.size() - runner.size() - 1);
-    if (rows.empty() || rows.back().first != row) rows.push_back({row, {}});
-    if (entry.contains("real_time")) rows.back().second[runner] = entry.at("real_time");
-  }
-  return rows;
-}
-
-std::vector<std::string> runner_names(const Json& benchmarks) {
-  std::vector<std::string> names;
-  for (const Json& entry : benchmarks) {
-    const std::string name = entry.at("runner");
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-  }
-  return names;
-}
-
-std::string Suite::table() const {
-  const Json& context = file_.at("context");
-  const auto names = runner_names(file_.at("benchmarks"));
-  std::string text = "# " + context.at("set").get<std::string>() + ": medians in microseconds\n\n" +
-                     context.at("engine").get<std::string>() + ", " + context.at("cpu").get<std::string>() +
-                     ", " + context.at("isa").get<std::string>() + ", " + context.at("threads").dump() +
-                     " threads, " + context.at("date").get<std::string>() +
-                     (context.at("complete") ? "" : ", interrupted") + "\n\n| row |";
-  for (const std::string& name : names) text += " " + name + " |";
-  text += "\n|---|";
-  for (std::size_t i = 0; i < names.size(); ++i) text += "---:|";
-  for (const auto& [row, times] : times_of(file_.at("benchmarks"))) {
-    text += "\n| " + row + " |";
-    for (const std::string& name : names) {
-      char number[32] = "-";
-      const auto found = times.find(name);
-      if (found != times.end()) std::snprintf(number, sizeof number, "%.4g", found->second);
-      text += std::string(" ") + number + " |";
-    }
-  }
-  return text + "\n";
-}
-
 void Suite::print_summary() const {
-  std::map<std::string, std::pair<double, int>> over_own;
-  double own_over_best = 0;
-  int own = 0;
-  for (const auto& [row, times] : times_of(file_.at("benchmarks"))) {
-    const auto automatic = times.find("auto"), one = times.find("cpu/1");
-    double best = 0;
-    for (const auto& [name, us] : times) {
-      const bool device = name.starts_with("cpu") || name.starts_with("cuda");
-      if (device && (best == 0 || us < best)) best = us;
-      if (!device && name != "auto" && one != times.end()) {
-        over_own[name].first += std::log(us / one->second);
-        ++over_own[name].second;
-      }
-    }
-    if (automatic == times.end() || best == 0) continue;
-    own_over_best += std::log(automatic->second / best);
-    ++own;
-  }
-  if (own > 0) {
-    std::printf(
-        "auto takes %.3f of the time of each row's fastest device or thread number (geometric mean of %d "
-        "rows)\n",
-        std::exp(own_over_best / own), own);
-  }
-  for (const auto& [name, sum] : over_own) {
-    std::printf("%s takes %.2f times as long as cpu/1 (geometric mean of %d rows)\n", name.c_str(),
-                std::exp(sum.first / sum.second), sum.second);
-  }
+  std::fputs(summary(file_).c_str(), stdout);
   if (!gpu_.info) std::printf("The CPU part was measured. %s\n", gpu_.reason.c_str());
-  if (!options_.json.empty()) {
-    std::printf("%s\n  rondo-bench report %s --out page.html   # makes a page of it\n", options_.json.c_str(),
-                options_.json.c_str());
-  }
+  if (options_.json.empty()) return;
+  std::printf("%s\n  rondo-bench report %s --out page.html   # makes a page of it\n", options_.json.c_str(),
+              options_.json.c_str());
 }
 
 }  // namespace
