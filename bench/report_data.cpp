@@ -147,8 +147,10 @@ std::string runner_color(const std::string& runner) {
   if (runner == "auto") return kInk;
   if (runner == "onednn/1") return kPurple;
   if (runner == "onednn") return kRed;
-  if (runner == "onnxruntime") return kTeal;
-  return runner == "pytorch" ? kBrown : kMuted;
+  // Where such a peer ran on one thread and on all, legends tell the two apart.
+  if (runner.starts_with("onnxruntime")) return kTeal;
+  if (runner == "pytorch-cuda" || runner == "pytorch-graph") return kRed;
+  return runner.starts_with("pytorch") ? kBrown : kMuted;
 }
 
 const Row* find_row(const Runners& runners, const std::string& runner) {

@@ -52,7 +52,7 @@ font-size:13px;font-weight:600}
 .panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,310px),1fr));gap:16px}
 .wide{max-width:1180px}
 .wide p{max-width:66em}
-.panels>div:only-child{max-width:900px}
+.panels>div:only-child{max-width:460px}
 .keys{display:flex;flex-wrap:wrap;gap:4px 20px;margin:0 0 12px;font-size:14px}
 .keys i{display:inline-block;width:14px;height:4px;border-radius:2px;margin-right:6px;vertical-align:middle}
 .warning{background:#fff4e5;border:1px solid #e8710a;border-radius:10px;padding:10px 16px;max-width:none}
