@@ -1,6 +1,7 @@
 // Files of results for tests, made up.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -82,7 +83,7 @@ inline json made_up_failure(const MadeUp& m, const std::string& why) {
 inline json made_up_file(const json& rows) { return {{"context", made_up_context()}, {"benchmarks", rows}}; }
 
 inline std::filesystem::path written(const std::string& name, const std::string& text) {
-  const std::filesystem::path folder = std::filesystem::current_path() / "made_up_results";
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "rondo_made_up_results";
   std::filesystem::create_directories(folder);
   const std::filesystem::path path = folder / name;
   std::ofstream(path) << text;
