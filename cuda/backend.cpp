@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "cuda/cuda_error.h"
+#include "cuda/cudnn_handle.h"
 #include "cuda/devices.h"
 #include "cuda/layers.h"
 #include "rondo/half.h"
@@ -19,6 +20,15 @@ class CudaBackend final : public Backend {
   }
   Device::Kind kind() const override { return Device::Kind::kCuda; }
   std::vector<DeviceInfo> devices() const override { return devices_; }
+  std::string identity() const override {
+    const std::string gpus = Backend::identity();
+    if (gpus.empty()) return gpus;
+    try {
+      return gpus + "; cuDNN " + cudnn_version();
+    } catch (const CudnnRefusal&) {
+      return gpus + "; without cuDNN";
+    }
+  }
 
   Support supports(const Request& request) const override {
     // The rows of a gate matrix, G * H, stay below what any of CUDA's own 32-bit counts can hold.

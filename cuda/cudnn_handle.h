@@ -12,6 +12,9 @@ namespace rondo::cuda {
 
 class CudnnLibrary;
 
+// Of the cuDNN that is installed, "9.19.0"; CudnnRefusal without one.
+std::string cudnn_version();
+
 struct CudnnHandle {
   // By the cuDNN that is installed; CudnnRefusal without one.
   CudnnHandle(int device, cudaStream_t stream);

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include "cuda/cuda_error.h"
+#include "cuda/cudnn_handle.h"
 #include "cuda/cudnn_rnn.h"
 #include "rondo/device.h"
 
@@ -49,7 +50,8 @@ CudnnLibrary::CudnnLibrary(const std::string& file) {
   }
   decltype(&::cudnnGetVersion) get_version = nullptr;
   load(library, file, "cudnnGetVersion", get_version);
-  if (const std::size_t version = get_version(); version / 10000 != CUDNN_MAJOR) {
+  version = get_version();
+  if (version / 10000 != CUDNN_MAJOR) {
     throw CudnnRefusal(file + " is cuDNN " + version_text(version) + ", expected " + kMajor + ".x" +
                        what_to_do());
   }
@@ -57,6 +59,8 @@ CudnnLibrary::CudnnLibrary(const std::string& file) {
   RONDO_CUDNN_FUNCTIONS(RONDO_CUDNN_LOAD)
 #undef RONDO_CUDNN_LOAD
 }
+
+std::string cudnn_version() { return version_text(CudnnLibrary::opened().version); }
 
 void Cudnn::forget_last_error() const {
   char ignored[2];

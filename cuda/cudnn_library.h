@@ -42,6 +42,7 @@ class CudnnLibrary {
 #define RONDO_CUDNN_MEMBER(name) decltype(&::name) name = nullptr
   RONDO_CUDNN_FUNCTIONS(RONDO_CUDNN_MEMBER)
 #undef RONDO_CUDNN_MEMBER
+  std::size_t version = 0;  // as cudnnGetVersion has it
 };
 
 // cuDNN's calls for one device.

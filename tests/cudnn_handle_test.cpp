@@ -29,6 +29,13 @@ TEST(CudnnLibraryFile, SaysWhatIsMissing) {
             std::string(RONDO_EMPTY_CUDNN " has no cudnnGetErrorString") + advice);
 }
 
+TEST(CudnnVersion, IsThatOfTheOpenedLibrary) {
+  const std::size_t version = cudnn().library.version;
+  EXPECT_EQ(version / 10000, static_cast<std::size_t>(CUDNN_MAJOR));
+  EXPECT_EQ(cudnn_version(), std::to_string(version / 10000) + "." + std::to_string(version % 10000 / 100) +
+                                 "." + std::to_string(version % 100));
+}
+
 // cuDNN keeps the text of a failure until somebody reads it.
 TEST(CudnnError, IsOfItsOwnCall) {
   const RnnDescriptor descriptor = create_rnn_descriptor(cudnn());
