@@ -104,7 +104,8 @@ Json json_of(const Limits& l) {
           {"l2_bytes_per_us", l.l2_bytes_per_us},
           {"far_bytes_per_us", l.far_bytes_per_us},
           {"l1_bytes", l.l1_bytes},
-          {"l2_bytes", l.l2_bytes}};
+          {"l2_bytes", l.l2_bytes},
+          {"activations_per_us", l.activations_per_us}};
 }
 
 }  // namespace bench

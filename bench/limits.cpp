@@ -1,4 +1,4 @@
-// Measured limits of one thread: multiply-adds from registers, and reads from each level of memory.
+// Measured limits of one thread: multiply-adds from registers, reads from each level of memory, activations.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "bench/limits.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
@@ -67,6 +67,42 @@ void ReadSideBySide(const float* weights, std::int64_t floats, std::int64_t roun
   ReadStreams<4>(weights, floats, rounds, sink);
 }
 
+// x becomes 1 / (1 + e^-x), by what that takes at least: e^x = 2^k (1 + r p(r)) with p of degree 4, and a
+// division or an estimate of the reciprocal with one step of Newton's. Few digits more or less cost nothing,
+// so coefficients are Taylor's; no argument is out of range. floats is a multiple of the widest vector.
+template <bool kEstimate>
+void ActivateBy(float* x, std::int64_t floats, std::int64_t rounds) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto one = hn::Set(d, 1.0F), rounder = hn::Set(d, 0x1.8p23F), log2e = hn::Set(d, -1.44269504F);
+  const auto ln2 = hn::Set(d, 0.693147181F);
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    for (std::int64_t i = 0; i < floats; i += lanes) {
+      const auto v = hn::Load(d, x + i);
+      const auto shifted = hn::MulAdd(v, log2e, rounder);
+      const auto r = hn::NegMulAdd(hn::Sub(shifted, rounder), ln2, hn::Neg(v));
+      auto p = hn::MulAdd(r, hn::Set(d, 1.0F / 120), hn::Set(d, 1.0F / 24));
+      p = hn::MulAdd(p, r, hn::Set(d, 1.0F / 6));
+      p = hn::MulAdd(p, r, hn::Set(d, 0.5F));
+      p = hn::MulAdd(p, r, one);
+      p = hn::MulAdd(p, r, one);
+      const auto e = hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted))));
+      const auto sum = hn::Add(one, e);
+      if constexpr (kEstimate) {
+        const auto about = hn::ApproximateReciprocal(sum);
+        hn::Store(hn::Mul(about, hn::NegMulAdd(sum, about, hn::Set(d, 2.0F))), d, x + i);
+      } else {
+        hn::Store(hn::Div(one, sum), d, x + i);
+      }
+    }
+  }
+}
+void Activate(float* x, std::int64_t floats, std::int64_t rounds) { ActivateBy<false>(x, floats, rounds); }
+void ActivateByEstimate(float* x, std::int64_t floats, std::int64_t rounds) {
+  ActivateBy<true>(x, floats, rounds);
+}
+
 }  // namespace bench::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -85,6 +121,8 @@ namespace {
 HWY_EXPORT(MultiplyAdds);
 HWY_EXPORT(Read);
 HWY_EXPORT(ReadSideBySide);
+HWY_EXPORT(Activate);
+HWY_EXPORT(ActivateByEstimate);
 
 constexpr double kSampleSeconds = 2e-3, kSeconds = 0.06;
 
@@ -128,6 +166,22 @@ double read_rate(std::int64_t bytes) {
   return std::max(best_rate(read), best_rate(read_side_by_side));
 }
 
+// The faster way of the two.
+double activation_rate() {
+  constexpr std::int64_t kFloats = 1024;
+  const auto x = hwy::AllocateAligned<float>(kFloats);
+  std::fill_n(x.get(), kFloats, 0.5F);
+  const double divided = best_rate([&](std::int64_t rounds) {
+    HWY_DYNAMIC_DISPATCH(Activate)(x.get(), kFloats, rounds);
+    return static_cast<double>(rounds * kFloats);
+  });
+  const double estimated = best_rate([&](std::int64_t rounds) {
+    HWY_DYNAMIC_DISPATCH(ActivateByEstimate)(x.get(), kFloats, rounds);
+    return static_cast<double>(rounds * kFloats);
+  });
+  return std::max(divided, estimated);
+}
+
 // What the system says, or a size that current cores have where it says nothing.
 std::int64_t cache_bytes(int name, std::int64_t otherwise) {
   const long bytes = sysconf(name);
@@ -148,26 +202,32 @@ Limits measure_limits() {
   limits.l1_bytes_per_us = read_rate(limits.l1_bytes / 2);
   limits.l2_bytes_per_us = std::max(read_rate(limits.l2_bytes / 4), read_rate(limits.l2_bytes / 2));
   limits.far_bytes_per_us = read_rate(4 * limits.l2_bytes);
+  limits.activations_per_us = activation_rate();
   return limits;
 }
 
-double limit_us(const ShapeOptions& s, const Limits& limits) {
+double limit_us(const ShapeOptions& s, const Limits& limits, int threads) {
   const double bytes_each = s.dtype == "f64" ? 8 : s.dtype == "f32" ? 4 : 2;
   const double gates = s.cell == "lstm" ? 4 : s.cell == "gru" ? 3 : 1, directions = s.bidirectional ? 2 : 1;
+  const double activations = s.cell == "lstm" ? 5 : gates;  // of a unit: one a gate, and the tanh of c
   const double t = static_cast<double>(s.t), n = static_cast<double>(s.n), h = static_cast<double>(s.h);
-  const double rate = limits.flops_per_us * 4 / bytes_each;  // vectors hold bytes
-  const double bytes = gates * h * h * bytes_each;
-  const double bandwidth = bytes <= static_cast<double>(limits.l1_bytes)   ? limits.l1_bytes_per_us
-                           : bytes <= static_cast<double>(limits.l2_bytes) ? limits.l2_bytes_per_us
-                                                                           : limits.far_bytes_per_us;
-  const double product = 2 * gates * h * h * n / rate, step = std::max(product, bytes / bandwidth);
+  const double scale = 4 / bytes_each * threads;  // vectors hold bytes
+  const double rate = limits.flops_per_us * scale;
+  const auto read_us = [&](double weights) {
+    const double bytes = weights * bytes_each / threads;
+    return bytes / (bytes <= static_cast<double>(limits.l1_bytes)   ? limits.l1_bytes_per_us
+                    : bytes <= static_cast<double>(limits.l2_bytes) ? limits.l2_bytes_per_us
+                                                                    : limits.far_bytes_per_us);
+  };
+  const double product = 2 * gates * h * h * n / rate, step = std::max(product, read_us(gates * h * h));
+  const double pointwise = activations * h * n * t / (limits.activations_per_us * scale);
   const bool training = s.phase == "training";
   double us = 0;
   for (std::int64_t layer = 0; layer < s.layers; ++layer) {
     const double inputs = layer == 0 ? static_cast<double>(s.i) : directions * h;
-    const double input_product = 2 * gates * h * inputs * t * n / rate;
-    us += directions *
-          ((training ? 3 : 1) * input_product + (training ? 2 : 1) * t * step + (training ? t * product : 0));
+    const double input_product = std::max(2 * gates * h * inputs * t * n / rate, read_us(gates * h * inputs));
+    us += directions * ((training ? 3 : 1) * input_product + (training ? 2 : 1) * t * step +
+                        (training ? t * product : 0) + pointwise);
   }
   return us;
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/bars/command.h"
 #include "bench/compare.h"
 #include "bench/regret.h"
 #include "bench/report_command.h"
@@ -36,6 +37,8 @@ constexpr const char* kExamples =
     "  rondo-bench compare --json compare.json\n"
     "  rondo-bench run options --phase training   # what each option costs beside the plain cell\n"
     "  rondo-bench regret --json regret.json\n"
+    "  rondo-bench bars --quick                   # beside peers and limits: what Rondo must reach on the "
+    "CPU\n"
     "  rondo-bench report results.json --out report.html\n"
     "  rondo-bench diff before.json after.json\n"
     "  rondo-bench list";
@@ -152,6 +155,7 @@ int run_program(int argc, char** argv) {
   bench::CompareOptions compare_options;
   const CLI::App* compare = add_compare(app, compare_options);
   const bench::ReportCommands reports(app);
+  const bench::bars::Command bars(app);
   std::string set;
   CLI::App* list = app.add_subcommand("list", "the sets, or the rows of one and why they are there");
   list->add_option("SET", set, "a set");
@@ -162,6 +166,7 @@ int run_program(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   if (const std::optional<int> status = reports.run()) return *status;
+  if (const std::optional<int> status = bars.run()) return *status;
   if (list->parsed()) return list_sets(set);
   if (shape->parsed()) return run_shape(options);
   if (rows->parsed()) return run_rows(rows_file);

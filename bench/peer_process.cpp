@@ -102,6 +102,8 @@ class PeerProcess::Child {
     return "stopped answering";
   }
 
+  void send(int signal) const { kill(-pid_, signal); }
+
   // Whether it has said something that no row has asked for.
   bool has_more() const {
     pollfd poll_for{from_.get(), POLLIN, 0};
@@ -209,6 +211,7 @@ nlohmann::json PeerProcess::ask(const std::string& row, double seconds) {
     command.insert(command.end(), {"rows", "-"});
     child_ = std::make_unique<Child>(command);
   }
+  child_->send(SIGCONT);
   // A line too many would be taken for the answer to the next row, and so on.
   if (child_->has_more()) return lose("said more than one line for a row");
   const auto deadline =
@@ -228,6 +231,10 @@ nlohmann::json PeerProcess::ask(const std::string& row, double seconds) {
   nlohmann::json answer = nlohmann::json::parse(line, nullptr, false);
   if (!answer.is_object()) return lose("no JSON: " + line.substr(0, 200));
   return answer;
+}
+
+void PeerProcess::rest() {
+  if (child_) child_->send(SIGSTOP);
 }
 
 std::vector<PeerProcess> known_peers(const PeerFolders& folders) {

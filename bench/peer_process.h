@@ -25,6 +25,9 @@ class PeerProcess {
   // What it says of a row, or {"error": ...} where it says nothing in time, no JSON, or has ended. After such
   // an answer the next question starts it anew, a few times; then it is given up.
   nlohmann::json ask(const std::string& row, double seconds);
+  // Stops the child until the next question: its threads may spin for a while after a row, which another
+  // engine's times would show.
+  void rest();
 
  private:
   class Child;

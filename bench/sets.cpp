@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "bench/checked_json.h"
 #include "bench/sets_text.h"
 #include "rondo/rondo.h"
 
@@ -12,26 +13,6 @@ namespace bench {
 namespace {
 
 using nlohmann::json;
-
-[[noreturn]] void refuse(const std::string& where, const std::string& what) {
-  throw rondo::InvalidArgument("sets, " + where + ": " + what);
-}
-
-void check_keys(const json& object, const std::set<std::string>& known, const std::string& where) {
-  if (!object.is_object()) refuse(where, "not an object");
-  std::string names;
-  for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
-  for (const auto& [key, value] : object.items()) {
-    if (!known.contains(key)) refuse(where, "unknown key \"" + key + "\", expected some of " + names);
-  }
-}
-
-template <class T>
-T get(const json& object, const char* key, const std::string& where) try {
-  return object.at(key).get<T>();
-} catch (const json::exception& error) {
-  refuse(where, std::string(key) + ": " + error.what());
-}
 
 std::vector<std::int64_t> sizes(const json& row, const char* key, const std::string& where) {
   auto all = get<std::vector<std::int64_t>>(row, key, where);
@@ -90,17 +71,18 @@ void add_rows(const json& row, const std::string& where, ShapeSet& set) {
 }
 
 ShapeSet parse_set(const json& object) {
-  check_keys(object, {"name", "about", "origin", "options", "rows"}, "a set");
-  ShapeSet set{.name = get<std::string>(object, "name", "a set")};
-  set.about = get<std::string>(object, "about", set.name);
-  set.origin = get<std::string>(object, "origin", set.name);
-  if (object.contains("options")) set.options = get<bool>(object, "options", set.name);
-  const auto rows = get<std::vector<json>>(object, "rows", set.name);
+  check_keys(object, {"name", "about", "origin", "options", "rows"}, "sets, a set");
+  ShapeSet set{.name = get<std::string>(object, "name", "sets, a set")};
+  const std::string where = "sets, " + set.name;
+  set.about = get<std::string>(object, "about", where);
+  set.origin = get<std::string>(object, "origin", where);
+  if (object.contains("options")) set.options = get<bool>(object, "options", where);
+  const auto rows = get<std::vector<json>>(object, "rows", where);
   for (std::size_t i = 0; i < rows.size(); ++i)
-    add_rows(rows[i], set.name + ", row " + std::to_string(i + 1), set);
+    add_rows(rows[i], where + ", row " + std::to_string(i + 1), set);
   std::set<std::string> names;
   for (const SetRow& row : set.rows) {
-    if (!names.insert(row.name).second) refuse(set.name, "two rows are " + row.name);
+    if (!names.insert(row.name).second) refuse(where, "two rows are " + row.name);
   }
   return set;
 }
@@ -109,10 +91,11 @@ ShapeSet parse_set(const json& object) {
 
 std::vector<ShapeSet> parse_sets(const std::string& text) {
   const json file = json::parse(text, nullptr, false);
-  if (file.is_discarded()) refuse("the file", "not JSON");
-  check_keys(file, {"letters", "sets"}, "the file");
+  if (file.is_discarded()) refuse("sets, the file", "not JSON");
+  check_keys(file, {"letters", "sets"}, "sets, the file");
   std::vector<ShapeSet> sets;
-  for (const json& set : get<std::vector<json>>(file, "sets", "the file")) sets.push_back(parse_set(set));
+  for (const json& set : get<std::vector<json>>(file, "sets", "sets, the file"))
+    sets.push_back(parse_set(set));
   return sets;
 }
 

@@ -20,6 +20,8 @@ void add_shape_options(CLI::App& app, ShapeOptions& options) {
                  "step: T steps, one call each")
       ->check(CLI::IsMember({"inference", "training", "step"}));
   app.add_flag("--brief", options.brief, "samples for 0.15 s instead of 0.5 s, for rows that are repeated");
+  app.add_option("--seconds", options.seconds, "samples for so long instead")
+      ->check(CLI::Range(0.001, 600.0));
   add_run_options(app, options);
   app.option_defaults()->always_capture_default();
 }

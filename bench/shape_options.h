@@ -25,6 +25,7 @@ struct ShapeOptions {
   std::string math = "strict";      // strict, tf32
   bool graph = false;               // replays of one run, captured in a CUDA graph
   bool brief = false;               // samples for 0.15 s instead of 0.5 s
+  double seconds = 0;               // samples for so long, after a warm-up half as long; 0: as brief says
 };
 
 // Adds one option a field; values out of range or not in the list are errors that say what exists.

@@ -59,6 +59,21 @@ Effort brief(Effort effort) {
   return effort;
 }
 
+Effort lasting(double seconds) {
+  const double us = seconds * 1e6;
+  return {.warm_up_us = us / 2,
+          .warm_up_runs = 1,
+          .enough_us = us,
+          .enough_samples = 5,
+          .slow_us = 4 * us,
+          .slow_samples = 1};
+}
+
+Effort effort_of(const ShapeOptions& options) {
+  if (options.seconds > 0) return lasting(options.seconds);
+  return options.brief ? brief({}) : Effort{};
+}
+
 Effort on_gpu(Effort effort) {
   effort.sample_us = 2000;
   return effort;

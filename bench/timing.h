@@ -4,6 +4,8 @@
 #include <functional>
 #include <vector>
 
+#include "bench/shape_options.h"
+
 namespace bench {
 
 struct Timing {
@@ -25,6 +27,9 @@ struct Effort {
   int slow_samples = 5;
 };
 Effort brief(Effort effort);
+// Of a row that is asked for several times: the first answer's warm-up may be short, since each round warms up.
+Effort lasting(double seconds);
+Effort effort_of(const ShapeOptions& options);
 // On a GPU a sample is of more runs, so that waiting for the device at its end weighs little.
 Effort on_gpu(Effort effort);
 

@@ -193,8 +193,7 @@ std::unique_ptr<Workload> make_workload(const ShapeOptions& options, rondo::Devi
 }
 
 Timing measure(Workload& workload, const ShapeOptions& options, rondo::Device device) {
-  Effort effort;
-  if (options.brief) effort = brief(effort);
+  Effort effort = effort_of(options);
   if (is_gpu(device)) effort = on_gpu(effort);
   return measure([&] { workload.run(); }, [&] { workload.finish(); }, effort);
 }

@@ -1,8 +1,8 @@
 // oneDNN beside Rondo: the same shapes and the same line of JSON, through oneDNN's C++ interface.
 //
-// Weights are reordered into the layout that oneDNN prefers before the clock starts, for inference and for
-// training. GRU is lbr_gru, which is reset_after. One layer: oneDNN runs a bidirectional stack as two
-// independent stacks, which is another network.
+// Weights are reordered into the layout that oneDNN prefers: for inference before the clock starts, in
+// training as a part of every run, as changed weights need it. GRU is lbr_gru, which is reset_after. One
+// layer: oneDNN runs a bidirectional stack as two independent stacks, which is another network.
 #include <dlfcn.h>
 
 #include <CLI/CLI.hpp>
@@ -19,6 +19,7 @@
 #include <random>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "bench/result.h"
 #include "bench/shape_options.h"
@@ -146,12 +147,6 @@ class Workload {
     return filled;
   }
   memory zeros(const memory::desc& shape) { return uniform(shape, 0); }
-  memory reordered(memory from, const memory::desc& to) {
-    memory result(to, engine_);
-    dnnl::reorder(from, result).execute(stream_, from, result);
-    stream_.wait();
-    return result;
-  }
 
   template <class Cell>
   std::function<void()> prepare_cell() {
@@ -168,10 +163,23 @@ class Workload {
     return prepare_steps<Cell>();
   }
 
+  // The weights as a pass reads them. Where it reads the plain layout, they are not copied.
   template <class Description>
   void add_weights(Arguments& arguments, const Description& description) {
-    arguments[DNNL_ARG_WEIGHTS_LAYER] = reordered(plain_x_, description.weights_layer_desc());
-    arguments[DNNL_ARG_WEIGHTS_ITER] = reordered(plain_h_, description.weights_iter_desc());
+    const auto add = [&](int argument, const memory& plain, const memory::desc& wanted) {
+      if (plain.get_desc() == wanted) {
+        arguments[argument] = plain;
+        return;
+      }
+      const memory packed(wanted, engine_);
+      repacks_.push_back({dnnl::reorder(plain, packed), plain, packed});
+      arguments[argument] = packed;
+    };
+    add(DNNL_ARG_WEIGHTS_LAYER, plain_x_, description.weights_layer_desc());
+    add(DNNL_ARG_WEIGHTS_ITER, plain_h_, description.weights_iter_desc());
+  }
+  void repack() {
+    for (Repack& repack : repacks_) repack.reorder.execute(stream_, repack.from, repack.to);
   }
 
   template <class Cell>
@@ -179,6 +187,7 @@ class Workload {
     const memory::desc none;
     const auto description = Cell::forward(engine_, dnnl::prop_kind::forward_inference, shapes_, none, none);
     add_weights(forward_, description);
+    repack();
     return [this, pass = typename Cell::Forward(description)] {
       pass.execute(stream_, forward_);
       stream_.wait();
@@ -191,6 +200,7 @@ class Workload {
     const auto description =
         Cell::forward(engine_, dnnl::prop_kind::forward_inference, shapes_, shapes_.state, shapes_.state);
     add_weights(forward_, description);
+    repack();
     const memory h[2] = {zeros(shapes_.state), zeros(shapes_.state)};
     const memory c[2] = {zeros(shapes_.state), zeros(shapes_.state)};
     backward_ = forward_;  // the odd steps
@@ -231,11 +241,18 @@ class Workload {
     backward_[DNNL_ARG_DIFF_WEIGHTS_ITER] = zeros(backward.diff_weights_iter_desc());
     backward_[DNNL_ARG_DIFF_BIAS] = zeros(shapes_.bias);
     return [this, first = typename Cell::Forward(forward), second = typename Cell::Backward(backward)] {
+      repack();
       first.execute(stream_, forward_);
       second.execute(stream_, backward_);
       stream_.wait();
     };
   }
+
+  // Of plain weights to the layout of one of the passes.
+  struct Repack {
+    dnnl::reorder reorder;
+    memory from, to;
+  };
 
   bench::ShapeOptions options_;
   Shapes shapes_;
@@ -243,6 +260,7 @@ class Workload {
   dnnl::stream stream_{engine_};
   std::mt19937 generator_{1};
   memory plain_x_, plain_h_;
+  std::vector<Repack> repacks_;
   Arguments forward_, backward_;
 };
 
@@ -303,9 +321,8 @@ Ready prepare(const bench::ShapeOptions& options) {
 }
 
 std::string time_line(const Ready& ready) {
-  const bench::Effort effort = ready.options.brief ? bench::brief({}) : bench::Effort{};
   const bench::Timing timing = bench::measure(
-      ready.run, [] {}, effort);
+      ready.run, [] {}, bench::effort_of(ready.options));
   const bench::Runner runner{.engine = "onednn " + version(),
                              .device = "cpu",
                              .device_name = "",

@@ -94,7 +94,7 @@ class OnnxRuntime(rows.Peer):
 
     def time(self, network, o):
         session, binding, _ = network
-        samples, runs = rows.measure(lambda: session.run_with_iobinding(binding), lambda: None, 5e-5, o.brief)
+        samples, runs = rows.measure(lambda: session.run_with_iobinding(binding), lambda: None, 5e-5, o)
         return rows.result(o, samples, {"engine": "onnxruntime " + self.ort.__version__, "device": "cpu",
                                         "device_name": "", "isa": "", "run": "forward, outputs bound",
                                         "sample": f"{runs} run{'' if runs == 1 else 's'}"})

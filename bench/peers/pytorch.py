@@ -143,7 +143,7 @@ class PyTorch(rows.Peer):
 
     def time(self, network, options):
         torch = self.torch
-        samples, runs = rows.measure(network.run, network.finish, 0.002 if network.gpu else 5e-5, options.brief)
+        samples, runs = rows.measure(network.run, network.finish, 0.002 if network.gpu else 5e-5, options)
         text = f"{runs} run{'' if runs == 1 else 's'}"
         more = {"engine": "pytorch " + torch.__version__, "device": str(network.device), "isa": "",
                 "run": network.what, "sample": text + (" and one synchronisation" if network.gpu else "")}

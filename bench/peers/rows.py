@@ -21,6 +21,16 @@ def whole(text):
     return int(text)
 
 
+def positive(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.001 <= value <= 600:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0.001 to 600")
+    return value
+
+
 def add_shape_options(parser, device):
     parser.add_argument("--cell", choices=["lstm", "gru", "rnn"], default="lstm")
     parser.add_argument("--t", type=whole, default=100, help="steps")
@@ -37,6 +47,7 @@ def add_shape_options(parser, device):
                         help="whether products of f32 may be TF32")
     parser.add_argument("--graph", action="store_true", help="time replays of a CUDA graph of one run")
     parser.add_argument("--brief", action="store_true", help="samples for 0.15 s instead of 0.5 s")
+    parser.add_argument("--seconds", type=positive, default=0, help="samples for so long instead")
 
 
 def gates(options):
@@ -51,11 +62,17 @@ def flops(o):
     return 3 * forward if o.phase == "training" else forward
 
 
-def measure(run, finish, sample, brief):
-    """bench/timing.h's Effort, in seconds; a sample is of as many runs as take `sample` together."""
-    warm_up, warm_up_runs = (0.03, 2) if brief else (0.1, 3)
-    enough, enough_samples = (0.15, 5) if brief else (0.5, 20)
-    slow, slow_samples = (0.4, 1) if brief else (5, 5)
+def effort(options):
+    """bench/timing.cpp's, in seconds: of the warm-up, of the samples and, when a run is slow, of fewer samples,
+    each with how many at least."""
+    if options.seconds:
+        return options.seconds / 2, 1, options.seconds, 5, 4 * options.seconds, 1
+    return (0.03, 2, 0.15, 5, 0.4, 1) if options.brief else (0.1, 3, 0.5, 20, 5, 5)
+
+
+def measure(run, finish, sample, options):
+    """A sample is of as many runs as take `sample` together."""
+    warm_up, warm_up_runs, enough, enough_samples, slow, slow_samples = effort(options)
     clock, begin, fastest, runs = time.perf_counter, time.perf_counter(), math.inf, 0
     while runs < warm_up_runs or (clock() - begin < warm_up and runs < 100000):
         start = clock()

@@ -1,0 +1,88 @@
+// Engines in rounds.
+#include "bench/bars/engines.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <random>
+
+#include "rondo/device.h"
+
+namespace bench::bars {
+namespace {
+
+constexpr double kMostSeconds = 60;  // for an answer
+
+std::filesystem::path own_program() {
+  std::error_code none;
+  return std::filesystem::read_symlink("/proc/self/exe", none);
+}
+
+std::string text_of(const ShapeOptions& s, int threads, double seconds) {
+  return "--cell " + s.cell + " --t " + std::to_string(s.t) + " --n " + std::to_string(s.n) + " --i " +
+         std::to_string(s.i) + " --h " + std::to_string(s.h) + " --phase " + s.phase + " --threads " +
+         std::to_string(threads) + " --seconds " + std::to_string(seconds);
+}
+
+}  // namespace
+
+Engines::Engines(const std::set<int>& threads) {
+  const std::filesystem::path program = own_program(), source = RONDO_SOURCE;
+  for (const int count : threads) {
+    engines_.push_back({runner_name(kOwn, count), count, PeerProcess(kOwn, {program.string()})});
+  }
+  const PeerFolders folders{program.parent_path(), source / "bench/peers", source / ".cache/peers"};
+  std::set<std::string> present;
+  for (PeerProcess& peer : known_peers(folders)) {
+    if (peer.name() == "pytorch") continue;  // no bar is over it
+    const nlohmann::json about = peer.about();
+    const bool runs = !about.contains("error");
+    peers_.push_back({{"name", peer.name()},
+                      {"version", runs ? Json(about.at("version")) : Json()},
+                      {"note", runs ? Json("") : Json(about.at("error"))}});
+    if (runs) present.insert(peer.name());
+  }
+  for (const int count : threads) {
+    for (PeerProcess& peer : known_peers(folders)) {
+      const std::string name = peer.name();
+      if (present.contains(name)) engines_.push_back({runner_name(name, count), count, std::move(peer)});
+    }
+  }
+}
+
+void Engines::ask(Engine& engine, Row& row, double seconds) {
+  const nlohmann::json answer = engine.process.ask(text_of(row.shape, engine.threads, seconds), kMostSeconds);
+  engine.process.rest();
+  const double us = answer.value("median_us", 0.0);
+  if (answer.contains("error")) {
+    row.errors[engine.runner] = answer.at("error");
+  } else if (!(us > 0)) {
+    row.errors[engine.runner] = "no time in its answer: " + answer.dump();
+  } else {
+    row.rounds_us[engine.runner].push_back(us);
+  }
+}
+
+bool Engines::time(Row& row, const std::set<int>& threads, const Effort& effort,
+                   const std::function<bool()>& stopped) {
+  std::vector<Engine*> order;
+  for (Engine& engine : engines_) {
+    if (!threads.contains(engine.threads)) continue;
+    if (engine.threads > rondo::num_threads()) {
+      row.errors[engine.runner] = "this machine gives " + std::to_string(rondo::num_threads()) + " CPU";
+    }
+    order.push_back(&engine);
+  }
+  std::minstd_rand random(effort.seed + 1);
+  for (int round = 0; round < effort.rounds; ++round) {
+    std::shuffle(order.begin(), order.end(), random);
+    for (Engine* engine : order) {
+      if (stopped()) return false;
+      if (!row.errors.contains(engine->runner)) ask(*engine, row, effort.seconds);
+    }
+  }
+  // One that failed in a later round has no complete rounds.
+  for (const auto& [runner, why] : row.errors) row.rounds_us.erase(runner);
+  return true;
+}
+
+}  // namespace bench::bars

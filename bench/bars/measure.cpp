@@ -1,0 +1,207 @@
+// Section after section, row by row; the file is written anew after each row.
+#include "bench/bars/measure.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "bench/bars/engines.h"
+#include "bench/bars/tables.h"
+#include "bench/context.h"
+#include "bench/result_file.h"
+#include "tuning/progress.h"
+
+namespace bench::bars {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+struct Task {
+  const ShapeSet* set;
+  const SetRow* row;
+  std::set<int> threads;
+};
+
+bool wanted(const std::set<std::string>& only, const std::string& name) {
+  return only.empty() || only.contains(name);
+}
+
+// The rows of the sections asked for, each once, with the threads that those sections need.
+std::vector<Task> tasks_of(const Bars& bars, const MeasureOptions& options) {
+  std::vector<Task> tasks;
+  for (const ShapeSet& set : bars.sets) {
+    std::set<int> threads;
+    for (const Section& section : bars.sections) {
+      const bool judges = std::count(section.sets.begin(), section.sets.end(), set.name) > 0;
+      if (!judges || !wanted(options.sections, section.name)) continue;
+      threads.insert(section.threads);
+      if (section.own || section.better_threads) threads.insert(1);
+    }
+    if (threads.empty()) continue;
+    for (const SetRow& row : set.rows) {
+      const bool of_look =
+          !options.quick || std::count(bars.quick_h.begin(), bars.quick_h.end(), row.shape.h) > 0;
+      if (!of_look || !wanted(options.cells, row.shape.cell)) continue;
+      if (row.name.find(options.filter) != std::string::npos) tasks.push_back({&set, &row, threads});
+    }
+  }
+  if (tasks.empty()) throw rondo::InvalidArgument("no row fits --section, --cell, --filter and --quick");
+  return tasks;
+}
+
+class Measurement {
+ public:
+  Measurement(const Bars& bars, const MeasureOptions& options)
+      : bars_(bars), options_(options), tasks_(tasks_of(bars, options)), engines_(all_threads(tasks_)) {
+    const Limits limits = best_limits();
+    Json& context = result_.record.context = run_context({.info = {}, .reason = "not asked for"});
+    context["limits"] = json_of(limits);
+    context["peers"] = engines_.peers();
+    context["rounds"] = options.rounds;
+    context["seconds_each"] = options.seconds;
+    context["sections"] = Json::array();
+    for (const Section& section : bars.sections) {
+      if (wanted(options.sections, section.name)) context["sections"].push_back(section.name);
+    }
+    for (const Json& peer : engines_.peers()) {
+      if (peer.at("version").is_null()) {
+        std::fprintf(stderr, "without %s: %s\n", peer.at("name").get<std::string>().c_str(),
+                     peer.at("note").get<std::string>().c_str());
+      }
+    }
+    if (options.resume) resume();
+    for (const Task& task : tasks_) work_ += cost(task);
+  }
+
+  Measured run() {
+    write_now(false);  // in place of an older run's file from the start
+    double done = 0;
+    std::size_t count = 0;
+    for (const Task& task : tasks_) {
+      show_progress(done, count, task.row->name);
+      measure(task);
+      if (interrupted != 0) break;
+      done += cost(task);
+      ++count;
+      write_now(count == tasks_.size());
+    }
+    tuning::Progress::end();
+    write_now(count == tasks_.size());
+    result_.interrupted = interrupted != 0;
+    return std::move(result_);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  static std::set<int> all_threads(const std::vector<Task>& tasks) {
+    std::set<int> all;
+    for (const Task& task : tasks) all.insert(task.threads.begin(), task.threads.end());
+    return all;
+  }
+  // A limit is what no moment of the machine exceeds.
+  static Limits best_limits() {
+    Limits best = measure_limits();
+    for (int again = 0; again < 2; ++again) {
+      const Limits next = measure_limits();
+      for (double Limits::*rate : {&Limits::flops_per_us, &Limits::l1_bytes_per_us, &Limits::l2_bytes_per_us,
+                                   &Limits::far_bytes_per_us, &Limits::activations_per_us}) {
+        best.*rate = std::max(best.*rate, next.*rate);
+      }
+    }
+    return best;
+  }
+
+  void measure(const Task& task) {
+    Row row{.set = task.set->name, .name = task.row->name, .shape = task.row->shape};
+    const auto seed = static_cast<unsigned>(std::hash<std::string>{}(row.set + row.name));
+    const Engines::Effort effort{options_.rounds, options_.seconds, seed};
+    const bool complete = engines_.time(row, task.threads, effort, [] { return interrupted != 0; });
+    if (complete) result_.record.rows.push_back(std::move(row));
+  }
+
+  // Rows that the file has, with all threads that are asked for now, are not measured again.
+  void resume() {
+    if (options_.json.empty()) throw rondo::InvalidArgument("--resume: expected with --json FILE");
+    if (!std::filesystem::exists(options_.json)) return;
+    const Record before = read_record(options_.json);
+    Json& context = result_.record.context;
+    for (const char* fact : {"engine", "cpu", "isa", "commit", "peers", "rounds", "seconds_each"}) {
+      const Json was = before.context.value(fact, Json());
+      if (was == context[fact]) continue;
+      throw rondo::InvalidArgument("--resume: " + options_.json + " has " + fact + " " + was.dump() +
+                                   ", this run " + context[fact].dump());
+    }
+    for (const Row& row : before.rows) {
+      const auto task = std::find_if(tasks_.begin(), tasks_.end(), [&](const Task& one) {
+        return one.set->name == row.set && one.row->name == row.name;
+      });
+      if (task != tasks_.end()) {
+        const bool enough = std::all_of(task->threads.begin(), task->threads.end(), [&](int count) {
+          return row.rounds_us.contains(runner_name(kOwn, count));
+        });
+        if (!enough) continue;
+        tasks_.erase(task);
+      }
+      result_.record.rows.push_back(row);
+    }
+    for (const Json& section : before.context.value("sections", Json::array())) {
+      auto& asked = context["sections"];
+      if (std::find(asked.begin(), asked.end(), section) == asked.end()) asked.push_back(section);
+    }
+    context["limits"] = before.context.at("limits");
+  }
+
+  // About how many microseconds a row takes.
+  double cost(const Task& task) const {
+    const double least = limit_us(task.row->shape, result_.record.limits());
+    return static_cast<double>(task.threads.size()) * options_.rounds *
+           (1.5e6 * options_.seconds + 3 * least);
+  }
+  void show_progress(double done, std::size_t count, const std::string& next) {
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    char text[64];
+    std::snprintf(text, sizeof text, "%zu/%zu, %.0f s left  ", count, tasks_.size(),
+                  done > 0 ? seconds / done * (work_ - done) : 0);
+    progress_.show("bars", done / work_, text + next);
+  }
+  void write_now(bool complete) {
+    result_.record.context["complete"] = complete;
+    result_.record.context["seconds"] =
+        std::round(std::chrono::duration<double>(Clock::now() - start_).count());
+    if (!options_.json.empty()) write(options_.json, bars_, result_.record);
+  }
+
+  const Bars& bars_;
+  const MeasureOptions& options_;
+  std::vector<Task> tasks_;
+  Engines engines_;
+  Measured result_;
+  double work_ = 0;
+  Clock::time_point start_ = Clock::now();
+  tuning::Progress progress_;
+};
+
+}  // namespace
+
+Measured measure(const Bars& bars, const MeasureOptions& options) {
+  unsetenv("RONDO_DEVICE");
+  struct sigaction stop = {};
+  stop.sa_handler = [](int) { interrupted = 1; };
+  stop.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &stop, nullptr);
+  sigaction(SIGTERM, &stop, nullptr);
+  Measurement measurement(bars, options);
+  return measurement.run();
+}
+
+void write(const std::string& path, const Bars& bars, const Record& record) {
+  Json json = to_json(record);
+  json["sections"] = verdicts(judge(bars, record));
+  write_file(path, json);
+}
+
+}  // namespace bench::bars
