@@ -12,7 +12,8 @@ constexpr Limits kPlain{.flops_per_us = 1000,
                         .l2_bytes_per_us = 500,
                         .far_bytes_per_us = 250,
                         .l1_bytes = 2000,
-                        .l2_bytes = 40000};
+                        .l2_bytes = 40000,
+                        .activations_per_us = 1e15};  // nothing, but where a test is about them
 
 ShapeOptions shape(std::int64_t t, std::int64_t n, std::int64_t i, std::int64_t h) {
   ShapeOptions s;
@@ -50,18 +51,44 @@ TEST(Limits, LaterLayersReadBothDirections) {
   EXPECT_NEAR(limit_us(s, kPlain), 64 * 2 * (0.24 + 0.8 + 1.6 + 0.8), 1e-9);
 }
 
+TEST(Limits, AShortCallReadsItsInputWeightsOnceAtLeast) {
+  EXPECT_NEAR(limit_us(shape(1, 1, 10, 10), kPlain), 1.6 + 1.6, 1e-9);
+}
+
+TEST(Limits, ActivationsComeOnTop) {
+  Limits slow = kPlain;
+  slow.activations_per_us = 10;
+  ShapeOptions s = shape(5, 64, 10, 10);
+  const double gates = 5 * 64 * 10 / 10.0;  // microseconds for one a unit
+  EXPECT_NEAR(limit_us(s, slow) - limit_us(s, kPlain), 5 * gates, 1e-6);
+  s.cell = "gru";
+  EXPECT_NEAR(limit_us(s, slow) - limit_us(s, kPlain), 3 * gates, 1e-6);
+  s.cell = "rnn";
+  EXPECT_NEAR(limit_us(s, slow) - limit_us(s, kPlain), gates, 1e-6);
+  s.phase = "training";  // backward has none
+  EXPECT_NEAR(limit_us(s, slow) - limit_us(s, kPlain), gates, 1e-6);
+}
+
+TEST(Limits, TwoThreadsHalveTheWorkAndReadHalvesFromNearerCaches) {
+  EXPECT_NEAR(limit_us(shape(5, 64, 10, 10), kPlain, 2), 5 * 64 * 1.6 / 2, 1e-9);
+  // 6400 bytes are beyond the first level, their quarters are in it.
+  EXPECT_NEAR(limit_us(shape(5, 1, 3, 20), kPlain, 4), 5 * (0.48 / 4 + 1.6), 1e-9);
+}
+
 // Their order is not asked for: beside other programs a cache may seem slower than memory.
 TEST(Limits, WhatIsMeasuredCanBeDividedBy) {
   const Limits limits = measure_limits();
-  for (const double rate :
-       {limits.flops_per_us, limits.l1_bytes_per_us, limits.l2_bytes_per_us, limits.far_bytes_per_us}) {
+  for (const double rate : {limits.flops_per_us, limits.l1_bytes_per_us, limits.l2_bytes_per_us,
+                            limits.far_bytes_per_us, limits.activations_per_us}) {
     EXPECT_GT(rate, 0);
     EXPECT_LT(rate, 1e12);
   }
   EXPECT_GT(limits.l2_bytes, limits.l1_bytes);
-  std::printf("%.0f GFLOP/s, %.0f, %.0f and %.0f GB/s from %.0f KiB, %.0f KiB and beyond\n",
-              limits.flops_per_us / 1e3, limits.l1_bytes_per_us / 1e3, limits.l2_bytes_per_us / 1e3,
-              limits.far_bytes_per_us / 1e3, limits.l1_bytes / 1024.0, limits.l2_bytes / 1024.0);
+  std::printf(
+      "%.0f GFLOP/s, %.0f, %.0f and %.0f GB/s from %.0f KiB, %.0f KiB and beyond, %.2f activations a ns\n",
+      limits.flops_per_us / 1e3, limits.l1_bytes_per_us / 1e3, limits.l2_bytes_per_us / 1e3,
+      limits.far_bytes_per_us / 1e3, limits.l1_bytes / 1024.0, limits.l2_bytes / 1024.0,
+      limits.activations_per_us / 1e3);
 }
 
 }  // namespace

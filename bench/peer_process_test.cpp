@@ -57,6 +57,24 @@ TEST(PeerProcess, SaysWhatItIsOrWhyItCannotRun) {
   EXPECT_EQ(error_of(peer("sleep 60").about(0.2)), "fake: no answer");
 }
 
+TEST(PeerProcess, RestsBetweenQuestions) {
+  const auto state_of = [](pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    return text.substr(text.rfind(')') + 2, 1);
+  };
+  PeerProcess spinning =
+      peer(R"(while read -r line; do echo "{\"pid\": $$}"; for i in 1 2 3 4 5 6 7 8 9; do :; done; done)");
+  spinning.rest();  // nothing is started yet
+  const pid_t pid = spinning.ask("1", 20).at("pid");
+  spinning.rest();
+  for (int i = 0; i < 2000 && state_of(pid) != "T"; ++i) usleep(1000);
+  EXPECT_EQ(state_of(pid), "T");
+  EXPECT_EQ(spinning.ask("2", 20).at("pid"), pid);
+  spinning.rest();
+}
+
 TEST(PeerProcess, OneThatDiesIsStartedAgainAFewTimes) {
   PeerProcess dying = peer("read -r line; exit 3");
   for (int i = 0; i < 5; ++i) EXPECT_EQ(error_of(dying.ask("--t 5", 20)), "fake: ended with status 3");

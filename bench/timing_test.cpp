@@ -67,5 +67,15 @@ TEST(Measure, TakesLongerSamplesOnAGpuAndFewerWhenBrief) {
   EXPECT_EQ(brief(on_gpu({})).sample_us, on_gpu({}).sample_us);
 }
 
+TEST(Measure, LastsAsLongAsAnOptionSays) {
+  ShapeOptions options;
+  EXPECT_EQ(effort_of(options).enough_us, Effort().enough_us);
+  options.brief = true;
+  EXPECT_EQ(effort_of(options).enough_us, brief({}).enough_us);
+  options.seconds = 0.02;
+  EXPECT_DOUBLE_EQ(effort_of(options).enough_us, 20000);
+  EXPECT_LT(effort_of(options).warm_up_us, effort_of(options).enough_us);
+}
+
 }  // namespace
 }  // namespace bench

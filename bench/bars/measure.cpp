@@ -130,8 +130,8 @@ class Measurement {
     const Record before = read_record(options_.json);
     Json& context = result_.record.context;
     for (const char* fact : {"engine", "cpu", "isa", "commit", "peers", "rounds", "seconds_each"}) {
-      const Json was = before.context.value(fact, Json());
-      if (was == context[fact]) continue;
+      const nlohmann::json was = before.context.value(fact, Json());  // without an order of keys
+      if (was == nlohmann::json(context[fact])) continue;
       throw rondo::InvalidArgument("--resume: " + options_.json + " has " + fact + " " + was.dump() +
                                    ", this run " + context[fact].dump());
     }
