@@ -12,6 +12,7 @@
 
 #include "bench/bars/command.h"
 #include "bench/compare.h"
+#include "bench/once.h"
 #include "bench/regret.h"
 #include "bench/report_command.h"
 #include "bench/result.h"
@@ -62,6 +63,10 @@ int list_sets(const std::string& only) {
 
 int run_shape(const bench::ShapeOptions& options) {
   rondo::set_num_threads(options.threads);
+  if (!options.once.empty()) {
+    std::printf("%s\n", bench::once_line(options).c_str());
+    return 0;
+  }
   const rondo::Device device = bench::resolve_device(options);
   const std::unique_ptr<bench::Workload> workload = bench::make_workload(options, device);
   const bench::Timing timing = bench::measure(*workload, options, device);

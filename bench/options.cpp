@@ -1,7 +1,10 @@
 // Every option beside the plain cell: what it costs on the CPU.
 #include "bench/options.h"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "bench/workload.h"
@@ -15,8 +18,9 @@ using rondo::Cell;
 using rondo::RnnConfig;
 using rondo::Tensor;
 
-// Which rows and steps a call leaves out: one step in 20 masked or reset, or lengths from 3/4 of T on.
-enum class Rows { kAll, kHoles, kResets, kLengths };
+// Which rows and steps a call leaves out: one step in 20 masked or reset, lengths from 3/4 of T on, or from a
+// tenth on.
+enum class Rows { kAll, kHoles, kResets, kLengths, kRagged };
 
 struct Option {
   const char* name;
@@ -58,6 +62,7 @@ const Option kOptions[] = {
     {"layer normalisation", Cell::kLstm, kNorm},
     {"checkpoint_every 10", Cell::kLstm, [](RnnConfig& c) { c.checkpoint_every = 10; }},
     {"lengths", Cell::kLstm, nothing, Rows::kLengths},
+    {kRaggedOption, Cell::kLstm, nothing, Rows::kRagged},
     {"mask with holes", Cell::kLstm, nothing, Rows::kHoles},
     {"holes, outputs repeated", Cell::kLstm,
      [](RnnConfig& c) { c.masked_outputs = rondo::MaskedOutputs::kRepeat; }, Rows::kHoles},
@@ -68,6 +73,7 @@ const Option kOptions[] = {
     {"zoneout", Cell::kGru, kZoneout},
     {"dropconnect", Cell::kGru, kDropConnect},
     {"layer normalisation", Cell::kGru, kNorm},
+    {kRaggedOption, Cell::kGru, nothing, Rows::kRagged},
     {"resets", Cell::kGru, nothing, Rows::kResets},
     {"softsign", Cell::kSimpleRnn, [](RnnConfig& c) { c.activation = Activation::kSoftsign; }},
     {"zoneout", Cell::kSimpleRnn, kZoneout},
@@ -130,11 +136,14 @@ class OptionWorkload : public Workload {
       const bool chosen = i % 20 == 7;
       flags[i] = (rows == Rows::kHoles) != chosen ? 1 : 0;
     }
-    for (std::int64_t i = 0; i < n; ++i)
-      lengths_.span<std::int64_t>()[static_cast<std::size_t>(i)] = t - i * t / (4 * n) - 1;
+    const std::vector<std::int64_t> ragged = ragged_lengths(t, n);
+    for (std::int64_t i = 0; i < n; ++i) {
+      lengths_.span<std::int64_t>()[static_cast<std::size_t>(i)] =
+          rows == Rows::kRagged ? ragged[static_cast<std::size_t>(i)] : t - i * t / (4 * n) - 1;
+    }
     if (rows == Rows::kHoles) args_.mask = flags_;
     if (rows == Rows::kResets) args_.resets = flags_;
-    if (rows == Rows::kLengths) args_.lengths = lengths_;
+    if (rows == Rows::kLengths || rows == Rows::kRagged) args_.lengths = lengths_;
   }
 
   rondo::Plan plan_;
@@ -153,6 +162,17 @@ const Option& option_of(const std::string& cell, const std::string& name) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> ragged_lengths(std::int64_t t, std::int64_t n) {
+  std::vector<std::int64_t> lengths;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double part = (static_cast<double>(i) + 0.5) / static_cast<double>(n);
+    lengths.push_back(std::max<std::int64_t>(1, std::llround(static_cast<double>(t) * (0.1 + 0.9 * part))));
+  }
+  std::minstd_rand random(1);
+  std::shuffle(lengths.begin(), lengths.end(), random);
+  return lengths;
+}
 
 std::vector<std::string> option_names(const std::string& cell) {
   std::vector<std::string> names;

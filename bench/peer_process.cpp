@@ -11,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <stdexcept>
 
 namespace bench {
@@ -102,6 +103,12 @@ class PeerProcess::Child {
     return "stopped answering";
   }
 
+  double cpu_seconds() const {
+    clockid_t clock = 0;
+    timespec time = {};
+    if (clock_getcpuclockid(pid_, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  }
   void send(int signal) const { kill(-pid_, signal); }
 
   // Whether it has said something that no row has asked for.
@@ -236,6 +243,8 @@ nlohmann::json PeerProcess::ask(const std::string& row, double seconds) {
 void PeerProcess::rest() {
   if (child_) child_->send(SIGSTOP);
 }
+
+double PeerProcess::cpu_seconds() const { return child_ ? child_->cpu_seconds() : 0; }
 
 std::vector<PeerProcess> known_peers(const PeerFolders& folders) {
   const std::filesystem::path own = folders.environment / "bin/python3";

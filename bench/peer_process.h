@@ -28,6 +28,7 @@ class PeerProcess {
   // Stops the child until the next question: its threads may spin for a while after a row, which another
   // engine's times would show.
   void rest();
+  double cpu_seconds() const;  // of the child so far, all its threads; 0: there is none
 
  private:
   class Child;

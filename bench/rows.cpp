@@ -9,6 +9,7 @@
 #include <ostream>
 #include <string>
 
+#include "bench/once.h"
 #include "bench/workload.h"
 
 namespace bench {
@@ -28,6 +29,7 @@ Row make_row(const std::string& text) {
   add_shape_options(app, row.options);
   app.parse(text);
   rondo::set_num_threads(row.options.threads);
+  if (!row.options.once.empty()) return row;
   row.device = resolve_device(row.options);
   row.workload = make_workload(row.options, row.device);
   return row;
@@ -50,6 +52,11 @@ void run_rows(std::istream& rows, std::ostream& results) {
       if (text != row.text || !row.workload) {
         row = {};  // its memory first
         row = make_row(text);
+      }
+      if (!row.options.once.empty()) {
+        results << once_line(row.options) << std::endl;
+        row = {};
+        continue;
       }
       const Timing timing = measure(*row.workload, row.options, row.device);
       results << json_line(row.options, timing, describe_runner(row.device, *row.workload)) << std::endl;

@@ -22,6 +22,11 @@ void add_shape_options(CLI::App& app, ShapeOptions& options) {
   app.add_flag("--brief", options.brief, "samples for 0.15 s instead of 0.5 s, for rows that are repeated");
   app.add_option("--seconds", options.seconds, "samples for so long instead")
       ->check(CLI::Range(0.001, 600.0));
+  app.add_option(
+         "--once", options.once,
+         "instead of times, in a process that has run nothing: plan or call, the microseconds of making "
+         "a plan or of the first call; memory, the bytes by which it grows")
+      ->check(CLI::IsMember({"plan", "call", "memory"}));
   add_run_options(app, options);
   app.option_defaults()->always_capture_default();
 }

@@ -17,23 +17,27 @@ std::filesystem::path own_program() {
   return std::filesystem::read_symlink("/proc/self/exe", none);
 }
 
-std::string text_of(const ShapeOptions& s, int threads, double seconds) {
-  return "--cell " + s.cell + " --t " + std::to_string(s.t) + " --n " + std::to_string(s.n) + " --i " +
-         std::to_string(s.i) + " --h " + std::to_string(s.h) + " --phase " + s.phase + " --threads " +
-         std::to_string(threads) + " --seconds " + std::to_string(seconds);
-}
+constexpr const char* kBare = "bare";
 
 }  // namespace
 
+PeerProcess own_process() { return PeerProcess(kOwn, {own_program().string()}); }
+
+PeerFolders peer_folders() {
+  const std::filesystem::path source = RONDO_SOURCE;
+  return {own_program().parent_path(), source / "bench/peers", source / ".cache/peers"};
+}
+
+std::string row_text(const ShapeOptions& s, int threads) {
+  return "--cell " + s.cell + " --t " + std::to_string(s.t) + " --n " + std::to_string(s.n) + " --i " +
+         std::to_string(s.i) + " --h " + std::to_string(s.h) + " --phase " + s.phase + " --threads " +
+         std::to_string(threads);
+}
+
 Engines::Engines(const std::set<int>& threads) {
-  const std::filesystem::path program = own_program(), source = RONDO_SOURCE;
-  for (const int count : threads) {
-    engines_.push_back({runner_name(kOwn, count), count, PeerProcess(kOwn, {program.string()})});
-  }
-  const PeerFolders folders{program.parent_path(), source / "bench/peers", source / ".cache/peers"};
   std::set<std::string> present;
-  for (PeerProcess& peer : known_peers(folders)) {
-    if (peer.name() == "pytorch") continue;  // no bar is over it
+  for (PeerProcess& peer : known_peers(peer_folders())) {
+    if (peer.name() == "pytorch") continue;  // no bar is over its times
     const nlohmann::json about = peer.about();
     const bool runs = !about.contains("error");
     peers_.push_back({{"name", peer.name()},
@@ -42,15 +46,27 @@ Engines::Engines(const std::set<int>& threads) {
     if (runs) present.insert(peer.name());
   }
   for (const int count : threads) {
-    for (PeerProcess& peer : known_peers(folders)) {
+    engines_.push_back({runner_name(kOwn, count), count, own_process(), true, count == 1});
+    for (PeerProcess& peer : known_peers(peer_folders())) {
       const std::string name = peer.name();
-      if (present.contains(name)) engines_.push_back({runner_name(name, count), count, std::move(peer)});
+      if (present.contains(name)) {
+        engines_.push_back({runner_name(name, count), count, std::move(peer), true, false});
+      }
     }
   }
+  const std::filesystem::path bare = own_program().parent_path() / "rondo-bench-bare";
+  engines_.push_back({runner_name(kBare, 1), 1, PeerProcess(kBare, {bare.string()}), false, true});
+}
+
+double Engines::cpu_seconds() const {
+  double seconds = 0;
+  for (const Engine& engine : engines_) seconds += engine.process.cpu_seconds();
+  return seconds;
 }
 
 void Engines::ask(Engine& engine, Row& row, double seconds) {
-  const nlohmann::json answer = engine.process.ask(text_of(row.shape, engine.threads, seconds), kMostSeconds);
+  const std::string question = row_text(row.shape, engine.threads) + " --seconds " + std::to_string(seconds);
+  const nlohmann::json answer = engine.process.ask(question, kMostSeconds);
   engine.process.rest();
   const double us = answer.value("median_us", 0.0);
   if (answer.contains("error")) {
@@ -58,15 +74,15 @@ void Engines::ask(Engine& engine, Row& row, double seconds) {
   } else if (!(us > 0)) {
     row.errors[engine.runner] = "no time in its answer: " + answer.dump();
   } else {
-    row.rounds_us[engine.runner].push_back(us);
+    row.rounds[engine.runner].push_back(us);
   }
 }
 
-bool Engines::time(Row& row, const std::set<int>& threads, const Effort& effort,
-                   const std::function<bool()>& stopped) {
+bool Engines::time(Row& row, Who who, const std::set<int>& threads, const Effort& effort,
+                   const Stopped& stopped) {
   std::vector<Engine*> order;
   for (Engine& engine : engines_) {
-    if (!threads.contains(engine.threads)) continue;
+    if (!threads.contains(engine.threads) || !(who == Who::kPeers ? engine.peer : engine.bare)) continue;
     if (engine.threads > rondo::num_threads()) {
       row.errors[engine.runner] = "this machine gives " + std::to_string(rondo::num_threads()) + " CPU";
     }
@@ -81,7 +97,7 @@ bool Engines::time(Row& row, const std::set<int>& threads, const Effort& effort,
     }
   }
   // One that failed in a later round has no complete rounds.
-  for (const auto& [runner, why] : row.errors) row.rounds_us.erase(runner);
+  for (const auto& [runner, why] : row.errors) row.rounds.erase(runner);
   return true;
 }
 

@@ -1,11 +1,11 @@
 // Rondo and its peers as child processes, each on a number of threads, that are asked in rounds.
 #pragma once
 
-#include <functional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "bench/bars/effort.h"
 #include "bench/bars/record.h"
 #include "bench/peer_process.h"
 
@@ -18,26 +18,30 @@ class Engines {
   // threads: those that will be asked for.
   explicit Engines(const std::set<int>& threads);
   const Json& peers() const { return peers_; }  // name, version, note: also of those that cannot run
+  double cpu_seconds() const;                   // of all of them so far
 
-  struct Effort {
-    int rounds;
-    double seconds;
-    unsigned seed;
-  };
-  // Adds rounds or an error for each engine on each of `threads`. False after stopped() has become true.
-  bool time(Row& row, const std::set<int>& threads, const Effort& effort,
-            const std::function<bool()>& stopped);
+  // Who answers: Rondo and its peers, or Rondo and the bare loop of kernels.
+  enum class Who { kPeers, kBare };
+  // Adds rounds or an error for each engine on each of `threads`. False when it was stopped.
+  bool time(Row& row, Who who, const std::set<int>& threads, const Effort& effort, const Stopped& stopped);
 
  private:
   struct Engine {
     std::string runner;
     int threads;
     PeerProcess process;
+    bool peer;  // answers beside other peers
+    bool bare;  // answers beside the bare loop
   };
   static void ask(Engine& engine, Row& row, double seconds);
 
   std::vector<Engine> engines_;
   Json peers_ = Json::array();
 };
+
+PeerProcess own_process();  // this program as a child
+PeerFolders peer_folders();
+// The options of a row of a child.
+std::string row_text(const ShapeOptions& shape, int threads);
 
 }  // namespace bench::bars

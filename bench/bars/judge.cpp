@@ -45,9 +45,9 @@ bool is_candidate(const std::string& runner, const Section& section) {
   return runner.ends_with("/" + std::to_string(section.threads));
 }
 
-const std::vector<double>* rounds_of(const Row& row, const std::string& runner) {
-  const auto found = row.rounds_us.find(runner);
-  return found == row.rounds_us.end() ? nullptr : &found->second;
+const std::vector<double>* find_rounds(const Row& row, const std::string& runner) {
+  const auto found = row.rounds.find(runner);
+  return found == row.rounds.end() ? nullptr : &found->second;
 }
 
 std::string reasons(const Row& row, const Section& section) {
@@ -59,12 +59,12 @@ std::string reasons(const Row& row, const Section& section) {
 }
 
 void find_peer(const Row& row, const Section& section, JudgedRow& judged) {
-  for (const auto& [runner, rounds] : row.rounds_us) {
+  for (const auto& [runner, rounds] : row.rounds) {
     if (!is_candidate(runner, section)) continue;
     const double us = median(rounds);
-    if (!judged.peer.empty() && us >= judged.peer_us) continue;
-    judged.peer = runner;
-    judged.peer_us = us;
+    if (!judged.other_name.empty() && us >= judged.other) continue;
+    judged.other_name = runner;
+    judged.other = us;
   }
 }
 
@@ -74,27 +74,54 @@ Verdict verdict_of(const Section& section, const JudgedRow& row) {
   return section.share && row.share >= *section.share ? Verdict::kHeldByShare : Verdict::kLost;
 }
 
-JudgedRow judge_row(const Row& row, const Section& section, const Limits& limits) {
+JudgedRow judge_beside_peers(const Row& row, const Section& section, const Limits& limits) {
   JudgedRow judged{.row = &row};
   const std::string name = runner_name(kOwn, section.threads);
-  const auto *own = rounds_of(row, name), *one = rounds_of(row, runner_name(kOwn, 1));
+  const auto *own = find_rounds(row, name), *one = find_rounds(row, runner_name(kOwn, 1));
   if (own == nullptr || (section.own && one == nullptr)) {
     const auto why = row.errors.find(name);
     judged.note = why != row.errors.end() ? why->second : "Rondo was not timed on as many threads";
     return judged;
   }
-  judged.own_us = median(*own);
+  judged.own = median(*own);
   judged.limit_us = limit_us(row.shape, limits, section.threads);
-  judged.share = judged.limit_us / judged.own_us;
+  judged.share = judged.limit_us / judged.own;
   if (section.own) judged.own_ratio = ratio_of(*own, *one);
   find_peer(row, section, judged);
-  if (judged.peer.empty()) {
+  if (judged.other_name.empty()) {
     judged.note = reasons(row, section);
     return judged;
   }
-  judged.ratio = ratio_of(row.rounds_us.at(judged.peer), *own);
+  judged.ratio = ratio_of(row.rounds.at(judged.other_name), *own);
   judged.verdict = verdict_of(section, judged);
   return judged;
+}
+
+// At most so much of another runner, or by itself.
+JudgedRow judge_cost(const Row& row, const Section& section) {
+  JudgedRow judged{.row = &row};
+  for (const std::string& name : {section.what, section.over}) {
+    if (name.empty() || find_rounds(row, name) != nullptr) continue;
+    const auto why = row.errors.find(name);
+    judged.note +=
+        (judged.note.empty() ? "" : "; ") + (why == row.errors.end() ? name + " was not timed" : why->second);
+  }
+  if (!judged.note.empty()) return judged;
+  const std::vector<double>& what = row.rounds.at(section.what);
+  judged.own = median(what);
+  if (section.over.empty()) {
+    judged.ratio = interval_of(judged.own, what);
+  } else {
+    judged.other_name = section.over;
+    judged.other = median(row.rounds.at(section.over));
+    judged.ratio = ratio_of(what, row.rounds.at(section.over));
+  }
+  judged.verdict = judged.ratio->low <= *section.most ? Verdict::kHeld : Verdict::kLost;
+  return judged;
+}
+
+JudgedRow judge_row(const Row& row, const Section& section, const Limits& limits) {
+  return section.by == By::kPeers ? judge_beside_peers(row, section, limits) : judge_cost(row, section);
 }
 
 double mean_of_logs(const std::vector<double>& values) {
@@ -111,7 +138,7 @@ JudgedMean judge_mean(const JudgedSection& judged) {
   for (const JudgedRow& row : judged.rows) {
     if (!row.ratio) continue;
     ratios.push_back(row.ratio->value);
-    const std::size_t of_row = row.row->rounds_us.at(row.peer).size();
+    const std::size_t of_row = row.row->rounds.at(row.other_name).size();
     rounds = rounds == 0 ? of_row : std::min(rounds, of_row);
   }
   mean.rows = ratios.size();
@@ -121,8 +148,8 @@ JudgedMean judge_mean(const JudgedSection& judged) {
     std::vector<double> of_rows;
     for (const JudgedRow& row : judged.rows) {
       if (!row.ratio) continue;
-      const auto& own = row.row->rounds_us.at(runner_name(kOwn, judged.section->threads));
-      of_rows.push_back(row.row->rounds_us.at(row.peer).at(round) / own.at(round));
+      const auto& own = row.row->rounds.at(runner_name(kOwn, judged.section->threads));
+      of_rows.push_back(row.row->rounds.at(row.other_name).at(round) / own.at(round));
     }
     of_rounds.push_back(mean_of_logs(of_rows));
   }

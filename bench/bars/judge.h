@@ -28,9 +28,9 @@ struct JudgedRow {
   const Row* row = nullptr;
   Verdict verdict = Verdict::kNotMeasured;
   std::string note;                   // why it was not measured
-  std::string peer;                   // the fastest, as a runner
-  double own_us = 0, peer_us = 0;     // medians; 0: none
-  std::optional<Interval> ratio;      // the peer's time over Rondo's
+  std::string other_name;             // the runner it is held against: the fastest peer
+  double own = 0, other = 0;          // medians in microseconds, of memory in bytes; 0: none
+  std::optional<Interval> ratio;      // the peer's time over Rondo's; elsewhere `what` over `over`
   std::optional<Interval> own_ratio;  // Rondo's time over its own on one thread, where a bar asks for it
   double limit_us = 0, share = 0;
 };

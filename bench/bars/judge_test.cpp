@@ -12,13 +12,13 @@ namespace {
 Bars made_up_bars(const std::string& section) {
   return parse_bars(R"({"quick_h": [], "sets": [{"name": "s", "about": "a", "origin": "o", "rows": [
     {"cell": ["lstm", "gru"], "phase": ["inference"], "h": [16], "n": [1], "t": [10]}]}],
-    "sections": [{"name": "x", "about": "a", "kind": "peers", "sets": ["s"], )" +
+    "sections": [{"name": "x", "about": "a", "by": "peers", "sets": ["s"], )" +
                     section + "}]}");
 }
 
 using Rounds = std::map<std::string, std::vector<double>>;
 Row row(const std::string& cell, Rounds rounds) {
-  Row row{.set = "s", .name = cell + "_t10_n1_h16", .rounds_us = std::move(rounds)};
+  Row row{.set = "s", .name = cell + "_t10_n1_h16", .rounds = std::move(rounds)};
   row.shape.cell = cell;
   row.shape.t = 10, row.shape.n = 1, row.shape.i = row.shape.h = 16;
   return row;
@@ -101,14 +101,15 @@ TEST(Judge, ThePeerIsTheFastestOfAsManyThreads) {
   const Rounds rounds = {{"rondo/1", {10, 10, 10}}, {"rondo/2", {8, 8, 8}}, {"slow/1", {30, 30, 30}},
                          {"peer/1", {20, 20, 20}},  {"peer/2", {4, 4, 4}},  {"slow/2", {24, 24, 24}}};
   const JudgedRow one = judged(kBar, rounds);
-  EXPECT_EQ(one.peer, "peer/1");
+  EXPECT_EQ(one.other_name, "peer/1");
   EXPECT_DOUBLE_EQ(one.ratio->value, 2);
   const JudgedRow two = judged(R"("threads": 2, "row": 1.0)", rounds);
-  EXPECT_EQ(two.peer, "peer/2");
+  EXPECT_EQ(two.other_name, "peer/2");
   EXPECT_DOUBLE_EQ(two.ratio->value, 0.5);
   EXPECT_NEAR(two.limit_us, 5, 1e-6);  // two threads share the work
   const Rounds better_on_one = {{"rondo/2", {8, 8, 8}}, {"peer/1", {6, 6, 6}}, {"peer/2", {9, 9, 9}}};
-  EXPECT_EQ(judged(R"("threads": 2, "better_threads": true, "row": 1.0)", better_on_one).peer, "peer/1");
+  EXPECT_EQ(judged(R"("threads": 2, "better_threads": true, "row": 1.0)", better_on_one).other_name,
+            "peer/1");
 }
 
 TEST(Judge, TwoThreadsMustNotBeSlowerThanOne) {
@@ -146,7 +147,7 @@ TEST(Judge, TheMeanIsGeometricAndOfTheSectionsRowsAlone) {
   EXPECT_NEAR(sections[0].mean->value.high, std::sqrt(4.4), 1e-12);
   EXPECT_EQ(sections[0].mean->verdict, Verdict::kHeld);
   EXPECT_TRUE(all_held(sections));
-  made.rows[1].rounds_us["peer/1"] = {39, 39, 39};
+  made.rows[1].rounds["peer/1"] = {39, 39, 39};
   sections = judge(bars, made);
   EXPECT_EQ(sections[0].mean->verdict, Verdict::kLost);
   EXPECT_EQ(sections[0].count(Verdict::kLost), 0U);

@@ -16,7 +16,7 @@ Json to_json(const Row& row) {
   const ShapeOptions& s = row.shape;
   Json json{{"set", row.set}, {"name", row.name}, {"cell", s.cell}, {"phase", s.phase},
             {"t", s.t},       {"n", s.n},         {"i", s.i},       {"h", s.h}};
-  json["rounds_us"] = row.rounds_us;
+  json["rounds"] = row.rounds;
   if (!row.errors.empty()) json["errors"] = row.errors;
   return json;
 }
@@ -31,11 +31,11 @@ Row row_of(const nlohmann::json& json, const std::string& where) {
     *size = get<std::int64_t>(json, key, place);
     if (*size < 1) refuse(place, std::string(key) + ": expected a size of at least 1");
   }
-  row.rounds_us = get<decltype(row.rounds_us)>(json, "rounds_us", place);
-  for (const auto& [runner, rounds] : row.rounds_us) {
-    if (rounds.empty()) refuse(place, "rounds_us, " + runner + ": expected a time at least");
+  row.rounds = get<decltype(row.rounds)>(json, "rounds", place);
+  for (const auto& [runner, rounds] : row.rounds) {
+    if (rounds.empty()) refuse(place, "rounds, " + runner + ": expected a time at least");
     for (const double us : rounds) {
-      if (!(us > 0) || !std::isfinite(us)) refuse(place, "rounds_us, " + runner + ": expected times above 0");
+      if (!(us > 0) || !std::isfinite(us)) refuse(place, "rounds, " + runner + ": expected times above 0");
     }
   }
   if (json.contains("errors")) row.errors = get<decltype(row.errors)>(json, "errors", place);

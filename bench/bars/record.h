@@ -19,8 +19,8 @@ constexpr const char* kOwn = "rondo";
 struct Row {
   std::string set, name;
   ShapeOptions shape;
-  std::map<std::string, std::vector<double>> rounds_us;  // by runner: a median for each round
-  std::map<std::string, std::string> errors;             // by runner: why it has none
+  std::map<std::string, std::vector<double>> rounds;  // by runner: a median for each round
+  std::map<std::string, std::string> errors;          // by runner: why it has none
 };
 
 struct Record {

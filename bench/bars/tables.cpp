@@ -9,6 +9,8 @@
 namespace bench::bars {
 namespace {
 
+constexpr double kBusy = 0.03;  // of the CPUs' time: what is always there takes less
+
 template <class... Args>
 std::string format(const char* pattern, Args... args) {
   char text[200];
@@ -52,6 +54,8 @@ std::string bars_of(const Section& s) {
     add(format("each row at least %.2f", *s.row) +
         (s.share ? " or " + percent(*s.share) + " of its limit" : ""));
   }
+  if (s.most && s.over.empty()) add(format("%s at most %.0f", s.what.c_str(), *s.most));
+  if (s.most && !s.over.empty()) add(format("at most %.2f", *s.most));
   if (s.own) add(format("never over %.2f of Rondo's own time on one thread", *s.own));
   return text;
 }
@@ -84,45 +88,83 @@ bool is_bad(const JudgedRow& row) {
   return row.verdict == Verdict::kLost || row.verdict == Verdict::kNotMeasured;
 }
 
-// The bad ones first, the lost from the lowest ratio on.
+// The bad ones first, the lost from the worst on.
 std::vector<const JudgedRow*> ordered(const JudgedSection& section) {
+  const double sign = section.section->by == By::kPeers ? 1 : -1;
+  const auto worth = [&](const JudgedRow& row) { return row.ratio ? sign * row.ratio->value : 0; };
   std::vector<const JudgedRow*> rows;
   for (const JudgedRow& row : section.rows) rows.push_back(&row);
-  const auto place = [](const JudgedRow* row) {
+  const auto place = [&](const JudgedRow* row) {
     const bool lost = row->verdict == Verdict::kLost;
-    return std::pair(lost ? 0 : is_bad(*row) ? 1 : 2, lost && row->ratio ? row->ratio->value : 0);
+    return std::pair(lost ? 0 : is_bad(*row) ? 1 : 2, lost ? worth(*row) : 0);
   };
   std::stable_sort(rows.begin(), rows.end(), [&](auto* a, auto* b) { return place(a) < place(b); });
   return rows;
 }
 
-Sheet sheet_of(const JudgedSection& section, const Record& record) {
+std::vector<std::string> peer_cells(const JudgedRow& row, const Section& s, const Record& record) {
+  std::vector<std::string> cells = {row.own > 0 ? time_text(row.own) : "-"};
+  if (row.ratio) {
+    const std::size_t slash = row.other_name.rfind('/');
+    const std::string threads = s.better_threads ? ", threads: " + row.other_name.substr(slash + 1) : "";
+    cells.insert(cells.end(), {time_text(row.other), record.engine(row.other_name.substr(0, slash)) + threads,
+                               format("%.2f", row.ratio->value), interval_text(*row.ratio)});
+  } else {
+    cells.insert(cells.end(), {"-", row.note, "-", "-"});
+  }
+  if (s.own) {
+    cells.push_back(
+        row.own_ratio ? format("%.2f (", row.own_ratio->value) + interval_text(*row.own_ratio) + ")" : "-");
+  }
+  cells.push_back(row.limit_us > 0 ? time_text(row.limit_us) : "-");
+  cells.push_back(row.share > 0 ? percent(row.share) : "-");
+  return cells;
+}
+
+std::vector<std::string> cost_cells(const JudgedRow& row, const Section& s) {
+  if (!row.ratio) return {"-", row.note, "-", "-"};
+  if (s.over.empty())
+    return {time_text(row.own), "-", "-", format("%.0f to %.0f", row.ratio->low, row.ratio->high)};
+  return {time_text(row.own), time_text(row.other), format("%.2f", row.ratio->value),
+          interval_text(*row.ratio)};
+}
+
+// A column of others' figures, where there are any for these rows.
+void add_published(Sheet& sheet, const JudgedSection& section, const Bars& bars) {
+  const auto& figures = bars.published.us;
+  const bool any = section.section->by == By::kSteps &&
+                   std::any_of(section.rows.begin(), section.rows.end(),
+                               [&](const JudgedRow& row) { return figures.contains(row.row->name); });
+  if (!any) return;
+  sheet.header.push_back("published, a step");
+  for (std::vector<std::string>& cells : sheet.rows) {
+    const auto found = figures.find(cells.front());
+    cells.push_back(found == figures.end() ? "-" : format("%.3f", found->second));
+  }
+  sheet.summary.push_back("Published: us of one step by " + bars.published.origin + ".");
+}
+
+Sheet sheet_of(const JudgedSection& section, const Record& record, const Bars& bars) {
   const Section& s = *section.section;
+  const bool peers = s.by == By::kPeers;
   Sheet sheet{.title = s.name + ": " + s.about, .summary = summary_of(section)};
-  sheet.header = {"row", "verdict", "Rondo us", "peer us", "peer", "ratio", "90 % interval"};
-  if (s.own) sheet.header.push_back("over one thread");
-  sheet.header.insert(sheet.header.end(), {"limit us", "share"});
+  sheet.header = {"row", "verdict"};
+  if (peers) {
+    sheet.header.insert(sheet.header.end(), {"Rondo us", "peer us", "peer", "ratio", "90 % interval"});
+    if (s.own) sheet.header.push_back("over one thread");
+    sheet.header.insert(sheet.header.end(), {"limit us", "share"});
+  } else {
+    sheet.header.insert(sheet.header.end(),
+                        {s.what, s.over.empty() ? "over" : s.over, "ratio", "90 % interval"});
+  }
   for (const JudgedRow* row : ordered(section)) {
     std::vector<std::string> cells = {row->row->name, to_string(row->verdict)};
-    cells.push_back(row->own_us > 0 ? time_text(row->own_us) : "-");
-    if (row->ratio) {
-      const std::size_t slash = row->peer.rfind('/');
-      const std::string threads = s.better_threads ? ", threads: " + row->peer.substr(slash + 1) : "";
-      cells.insert(cells.end(), {time_text(row->peer_us), record.engine(row->peer.substr(0, slash)) + threads,
-                                 format("%.2f", row->ratio->value), interval_text(*row->ratio)});
-    } else {
-      cells.insert(cells.end(), {"-", row->note, "-", "-"});
-    }
-    if (s.own) {
-      cells.push_back(row->own_ratio
-                          ? format("%.2f (", row->own_ratio->value) + interval_text(*row->own_ratio) + ")"
-                          : "-");
-    }
-    cells.push_back(row->limit_us > 0 ? time_text(row->limit_us) : "-");
-    cells.push_back(row->share > 0 ? percent(row->share) : "-");
+    for (std::string& cell : peers ? peer_cells(*row, s, record) : cost_cells(*row, s))
+      cells.push_back(std::move(cell));
     sheet.rows.push_back(cells);
     sheet.marked.push_back(is_bad(*row));
   }
+  add_published(sheet, section, bars);
   return sheet;
 }
 
@@ -156,7 +198,7 @@ std::string padded_table(const Sheet& sheet) {
 
 std::vector<Sheet> sheets(const std::vector<JudgedSection>& sections, const Record& record) {
   std::vector<Sheet> all;
-  for (const JudgedSection& section : sections) all.push_back(sheet_of(section, record));
+  for (const JudgedSection& section : sections) all.push_back(sheet_of(section, record, bars()));
   return all;
 }
 
@@ -172,6 +214,9 @@ std::string facts_line(const Record& record) {
   const auto rounds = c.value("rounds", 0);
   return text + (names.empty() ? "no peer" : names) + "; " + std::to_string(rounds) +
          format(" rounds, whose intervals hold %.0f %%", 100 * coverage(static_cast<std::size_t>(rounds))) +
+         (c.value("busy_elsewhere", 0.0) > kBusy
+              ? "; OTHER PROGRAMS took " + percent(c.value("busy_elsewhere", 0.0)) + " of the CPUs' time"
+              : "") +
          (c.value("complete", false) ? "" : "; interrupted");
 }
 
@@ -229,9 +274,9 @@ Json verdicts(const std::vector<JudgedSection>& sections) {
                       {"rows", section.mean->rows}};
     }
     for (const JudgedRow& row : section.rows) {
-      Json entry{{"row", row.row->name}, {"verdict", to_string(row.verdict)}, {"us", row.own_us}};
+      Json entry{{"row", row.row->name}, {"verdict", to_string(row.verdict)}, {"median", row.own}};
       if (!row.note.empty()) entry["note"] = row.note;
-      if (row.ratio) entry["peer"] = row.peer, entry["ratio"] = json_of(*row.ratio);
+      if (row.ratio) entry["over"] = row.other_name, entry["ratio"] = json_of(*row.ratio);
       if (row.own_ratio) entry["over_one_thread"] = json_of(*row.own_ratio);
       if (row.limit_us > 0) entry["limit_us"] = row.limit_us, entry["share"] = row.share;
       json["rows"].push_back(entry);

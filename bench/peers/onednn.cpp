@@ -301,9 +301,11 @@ class BadOption : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 void check(const bench::ShapeOptions& o) {
-  if (o.layers == 1 && o.dtype == "f32" && o.math == "strict" && o.device == "cpu" && !o.graph) return;
+  if (o.layers == 1 && o.dtype == "f32" && o.math == "strict" && o.device == "cpu" && !o.graph &&
+      o.once.empty())
+    return;
   throw BadOption(
-      "oneDNN runs --layers 1, --dtype f32, --math strict, --device cpu only, and has no --graph");
+      "oneDNN runs --layers 1, --dtype f32, --math strict, --device cpu only, and has no --graph and --once");
 }
 
 // A shape that is ready to be run.

@@ -6,6 +6,7 @@ range, which saturates no gate. A run of inference is the forward pass in eval m
 gradients set to None, forward, and backward from a given gradient of the outputs to the parameters, the input
 and the initial state; of step: T calls of one time step each. Samples are taken as bench/timing.h says.
 """
+import argparse
 import sys
 
 import rows
@@ -140,6 +141,15 @@ class PyTorch(rows.Peer):
         torch.cuda.empty_cache()
         torch.cuda.set_device(index)
         return Network(torch, options, torch.device("cuda", index))
+
+    def grown_bytes(self, options):
+        tiny = argparse.Namespace(**{**vars(options), "t": 2, "n": 2, "i": 8, "h": 8})
+        self.prepare(tiny).run()
+        before = rows.resident_bytes("VmRSS")
+        network = self.prepare(options)
+        network.run()
+        network.run()
+        return rows.resident_bytes("VmHWM") - before
 
     def time(self, network, options):
         torch = self.torch

@@ -48,6 +48,8 @@ def add_shape_options(parser, device):
     parser.add_argument("--graph", action="store_true", help="time replays of a CUDA graph of one run")
     parser.add_argument("--brief", action="store_true", help="samples for 0.15 s instead of 0.5 s")
     parser.add_argument("--seconds", type=positive, default=0, help="samples for so long instead")
+    parser.add_argument("--once", choices=["memory"],
+                        help="instead of times, in a process that has run nothing: the bytes by which it grows")
 
 
 def gates(options):
@@ -103,6 +105,12 @@ def result(options, samples, more):
     }
 
 
+def resident_bytes(name):
+    """VmRSS, or VmHWM, the most of it so far."""
+    with open("/proc/self/status", encoding="utf-8") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(name + ":"))
+
+
 class Peer:
     """What a peer defines: its name, the device that rows have by default, and these."""
 
@@ -124,6 +132,15 @@ class Peer:
         """The line of a result."""
         raise NotImplementedError
 
+    def grown_bytes(self, options):
+        """As bench/once.h says of memory."""
+        raise ValueError(f"{self.name} does not measure memory")
+
+    def answer(self, network, options):
+        if options.once:
+            return {"once": options.once, "value": self.grown_bytes(options)}
+        return self.time(network, options)
+
 
 def run_rows(peer, rows):
     """As rondo-bench rows: a line of options in, a line of JSON out; the same row again finds all ready."""
@@ -139,8 +156,8 @@ def run_rows(peer, rows):
                 before, network = row, None
                 options = parser.parse_args(shlex.split(row))
                 peer.check(options)
-                network = peer.prepare(options)
-            line = peer.time(network, options)
+                network = None if options.once else peer.prepare(options)
+            line = peer.answer(network, options)
         except Exception as error:  # whatever it is, the next row is tried
             network, line = None, {"error": f"{type(error).__name__}: {error}", "row": row}
         print(json.dumps(line), flush=True)
@@ -167,7 +184,8 @@ def run_program(peer, description, examples):
         if options.command == "about":
             print(json.dumps({"name": peer.name, "version": version}))
         elif options.command == "shape":
-            print(json.dumps(peer.time(peer.prepare(options), options)))
+            network = None if options.once else peer.prepare(options)
+            print(json.dumps(peer.answer(network, options)))
         elif options.FILE == "-":
             run_rows(peer, sys.stdin)
         else:
