@@ -21,6 +21,17 @@ int list_sections() {
   return 0;
 }
 
+// No row can be above its limit: where one is, the limit is wrong.
+void warn_of_limits(const std::vector<JudgedSection>& sections) {
+  for (const JudgedSection& section : sections) {
+    for (const JudgedRow& row : section.rows) {
+      if (row.share <= 1) continue;
+      std::fprintf(stderr, "%s, %s: %.3f of its limit, which is a mistake in the limit\n",
+                   section.section->name.c_str(), row.row->name.c_str(), row.share);
+    }
+  }
+}
+
 }  // namespace
 
 Command::Command(CLI::App& app) {
@@ -72,6 +83,7 @@ std::optional<int> Command::run() const {
     const Measured measured = from_.empty() ? measure(bars(), options) : Measured{read_record(from_)};
     const std::vector<JudgedSection> sections = judge(bars(), measured.record);
     std::fputs(terminal_text(sections, measured.record).c_str(), stdout);
+    warn_of_limits(sections);
     if (!markdown_.empty()) write_text(markdown_, markdown(sections, measured.record));
     if (!html_.empty()) report::write_file(html_, page(sections, measured.record));
     if (measured.interrupted) {

@@ -38,7 +38,6 @@ report::Chart ratio_chart(const JudgedSection& section) {
     chart.low_y = std::min(*chart.low_y, row.ratio->value * 0.9);
     chart.high_y = std::max(*chart.high_y, row.ratio->value * 1.1);
   }
-  if (units.empty()) return chart;
   const auto last = static_cast<double>(units.size()) - 0.5;
   double shift = -0.25;
   for (const char* cell : {"lstm", "gru", "rnn"}) {
@@ -65,6 +64,31 @@ report::Chart ratio_chart(const JudgedSection& section) {
   return chart;
 }
 
+// An interval for each row, on one axis.
+report::RangeChart cost_chart(const JudgedSection& section) {
+  const Section& s = *section.section;
+  report::RangeChart chart{.x_label = s.over.empty() ? s.what : s.what + " / " + s.over};
+  for (const JudgedRow& row : section.rows) {
+    if (!row.ratio) continue;
+    const char* color = row.verdict == Verdict::kLost ? report::palette::kRed : report::palette::kBlue;
+    chart.rows.push_back({row.row->name, color, row.ratio->value, row.ratio->low, row.ratio->high});
+  }
+  return chart;
+}
+
+void add_chart(report::Page& page, const JudgedSection& section) {
+  const bool any = std::any_of(section.rows.begin(), section.rows.end(),
+                               [](const JudgedRow& row) { return row.ratio.has_value(); });
+  if (!any) return;
+  if (section.section->by == By::kPeers) {
+    page.chart(ratio_chart(section),
+               "A dot is a row: the fastest peer's time over Rondo's, so that above 1 Rondo is faster.");
+  } else {
+    page.chart(cost_chart(section),
+               "Less is better. Rows in red are over their bar with the whole interval.");
+  }
+}
+
 report::Table part(const Sheet& sheet, bool marked) {
   report::Table table{.header = sheet.header};
   for (std::size_t i = 0; i < sheet.rows.size(); ++i) {
@@ -88,17 +112,15 @@ std::string page(const std::vector<JudgedSection>& sections, const Record& recor
   page.facts(facts);
   if (!all_held(sections)) page.warning(conclusion(sections));
   page.paragraph(
-      "A figure above is the number of rows that hold their bar and the geometric mean of the peer's time "
-      "over "
-      "Rondo's. A row's peer is the fastest one. A row is lost only if the whole interval of its ratio is "
-      "under "
-      "the bar, and its share of the machine's limit is under the other one.");
+      "A figure above is the number of rows that hold their bar and, beside peers, the geometric mean of the "
+      "fastest peer's time over Rondo's. A row is lost only if the whole interval of its ratio misses the "
+      "bar, and, "
+      "where a share of the machine's limit serves as well, if it misses that too.");
   const std::vector<Sheet> all = sheets(sections, record);
   for (std::size_t i = 0; i < sections.size(); ++i) {
     page.heading(all[i].title);
     for (const std::string& line : all[i].summary) page.paragraph(line);
-    page.chart(ratio_chart(sections[i]),
-               "A dot is a row: the fastest peer's time over Rondo's, so that above 1 Rondo is faster.");
+    add_chart(page, sections[i]);
     const report::Table bad = part(all[i], true), good = part(all[i], false);
     if (!bad.rows.empty()) page.table(bad);
     if (!good.rows.empty())

@@ -92,10 +92,10 @@ Record read_record(const std::filesystem::path& path) {
   const Json json = Json::parse(file, nullptr, false);
   if (json.is_discarded()) throw FileError(path, "is damaged, or no JSON");
   try {
-    check_keys(json, {"context", "rows", "sections"}, "the file");
     Record record{.context = get<Json>(json, "context", "the file")};
     const auto format = get<std::string>(record.context, "format", "context");
     if (format != kFormat) refuse("context", "format: got \"" + format + "\", expected \"" + kFormat + "\"");
+    check_keys(json, {"context", "rows", "sections"}, "the file");
     for (const auto& peer : get<std::vector<nlohmann::json>>(record.context, "peers", "context")) {
       get<std::string>(peer, "name", "context, peers");
       get<nlohmann::json>(peer, "version", "context, peers");

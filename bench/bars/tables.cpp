@@ -20,7 +20,8 @@ std::string format(const char* pattern, Args... args) {
 
 // Three digits, as differences are told apart by no more.
 std::string time_text(double us) {
-  return us >= 99.95 ? format("%.0f", us) : us >= 9.995 ? format("%.1f", us) : format("%.2f", us);
+  const int digits = us >= 99.95 ? 0 : us >= 9.995 ? 1 : us >= 0.9995 ? 2 : 3;
+  return format("%.*f", digits, us);
 }
 std::string interval_text(const Interval& i) { return format("%.2f to %.2f", i.low, i.high); }
 std::string percent(double share) { return format("%.0f %%", 100 * share); }
@@ -121,11 +122,18 @@ std::vector<std::string> peer_cells(const JudgedRow& row, const Section& s, cons
   return cells;
 }
 
+// Of a run of T steps, each step.
+double unit_of(const JudgedRow& row, const Section& s) {
+  return s.by == By::kSteps ? static_cast<double>(row.row->shape.t) : 1;
+}
 std::vector<std::string> cost_cells(const JudgedRow& row, const Section& s) {
+  if (s.over.empty()) {
+    if (!row.ratio) return {"-", row.note};
+    return {time_text(row.own), time_text(row.ratio->low) + " to " + time_text(row.ratio->high)};
+  }
   if (!row.ratio) return {"-", row.note, "-", "-"};
-  if (s.over.empty())
-    return {time_text(row.own), "-", "-", format("%.0f to %.0f", row.ratio->low, row.ratio->high)};
-  return {time_text(row.own), time_text(row.other), format("%.2f", row.ratio->value),
+  const double unit = unit_of(row, s);
+  return {time_text(row.own / unit), time_text(row.other / unit), format("%.2f", row.ratio->value),
           interval_text(*row.ratio)};
 }
 
@@ -136,7 +144,7 @@ void add_published(Sheet& sheet, const JudgedSection& section, const Bars& bars)
                    std::any_of(section.rows.begin(), section.rows.end(),
                                [&](const JudgedRow& row) { return figures.contains(row.row->name); });
   if (!any) return;
-  sheet.header.push_back("published, a step");
+  sheet.header.push_back("published");
   for (std::vector<std::string>& cells : sheet.rows) {
     const auto found = figures.find(cells.front());
     cells.push_back(found == figures.end() ? "-" : format("%.3f", found->second));
@@ -154,8 +162,9 @@ Sheet sheet_of(const JudgedSection& section, const Record& record, const Bars& b
     if (s.own) sheet.header.push_back("over one thread");
     sheet.header.insert(sheet.header.end(), {"limit us", "share"});
   } else {
-    sheet.header.insert(sheet.header.end(),
-                        {s.what, s.over.empty() ? "over" : s.over, "ratio", "90 % interval"});
+    sheet.header.push_back(s.what);
+    if (!s.over.empty()) sheet.header.insert(sheet.header.end(), {s.over, "ratio"});
+    sheet.header.push_back("90 % interval");
   }
   for (const JudgedRow* row : ordered(section)) {
     std::vector<std::string> cells = {row->row->name, to_string(row->verdict)};
