@@ -234,8 +234,9 @@ std::vector<PeerProcess> known_peers(const PeerFolders& folders) {
   const std::filesystem::path own = folders.environment / "bin/python3";
   const std::string python = !folders.environment.empty() && exists(own) ? own.string() : "python3";
   std::vector<PeerProcess> peers;
-  if (const auto program = folders.programs / "rondo-bench-onednn"; exists(program)) {
-    peers.emplace_back("onednn", std::vector{program.string()});
+  for (const char* name : {"onednn", "onednn3"}) {
+    const auto program = folders.programs / (std::string("rondo-bench-") + name);
+    if (exists(program)) peers.emplace_back(name, std::vector{program.string()});
   }
   for (const auto& [name, file] : {std::pair{"onnxruntime", "ort.py"}, {"pytorch", "pytorch.py"}}) {
     const auto script = folders.scripts / file;
