@@ -1,14 +1,9 @@
 // Steps by the kernels alone: packed weights, the table of kernels and nothing else, neither checks nor a
-// plan. What Rnn::step takes beyond that is its own. Answers `rows -` as rondo-bench does, for --phase step.
-#include <CLI/CLI.hpp>
-#include <iostream>
+// plan. What Rnn::step takes beyond that is its own. A peer as others are, for --phase step.
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
-#include "bench/result.h"
-#include "bench/shape_options.h"
-#include "bench/timing.h"
+#include "bench/peers/peer_program.h"
 #include "core/memory.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/team.h"
@@ -66,7 +61,7 @@ class BareSteps {
   static RnnConfig config_of(const bench::ShapeOptions& options) {
     if (options.phase != "step" || options.threads != 1 || options.layers != 1 || options.bidirectional ||
         options.dtype != "f32") {
-      throw InvalidArgument("the bare loop has --phase step, --threads 1, one layer, f32 only");
+      throw bench::BadOption("the bare loop has --phase step, --threads 1, one layer, f32 only");
     }
     RnnConfig config;
     config.cell = options.cell == "lstm"  ? Cell::kLstm
@@ -96,36 +91,22 @@ class BareSteps {
   cpu::ForwardStep<float> step_{};
 };
 
-std::string time_line(const std::string& row) {
-  bench::ShapeOptions options;
-  CLI::App app("a row", "row");
-  bench::add_shape_options(app, options);
-  app.parse(row);
-  BareSteps steps(options);
-  const bench::Timing timing = bench::measure([&] { steps.run(); }, [] {}, bench::effort_of(options));
-  return bench::json_line(options, timing,
-                          {.engine = "kernels of rondo " + std::string(version()),
-                           .device = "cpu",
-                           .device_name = "",
-                           .isa = cpu::isa_name(),
-                           .run = "T steps of the kernels"});
+bench::ReadyShape prepare(const bench::ShapeOptions& options) {
+  const auto steps = std::make_shared<BareSteps>(options);
+  return {.run = [steps] { steps->run(); },
+          .runner = {.engine = std::string("kernels of rondo ") + version(),
+                     .device = "cpu",
+                     .device_name = "",
+                     .isa = cpu::isa_name(),
+                     .run = "T steps of the kernels"}};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3 || std::string(argv[1]) != "rows" || std::string(argv[2]) != "-") {
-    std::cerr << "rondo-bench-bare: expected `rows -`: lines of options of rondo-bench shape on the input\n";
-    return 2;
-  }
-  for (std::string row; std::getline(std::cin, row);) {
-    std::string line;
-    try {
-      line = time_line(row);
-    } catch (const std::exception& error) {
-      line = nlohmann::ordered_json{{"error", error.what()}, {"row", row}}.dump();
-    }
-    std::cout << line << std::endl;
-  }
-  return 0;
+  const bench::PeerProgram program{.name = "bare",
+                                   .title = "a bare loop of kernels",
+                                   .version = [] { return version(); },
+                                   .prepare = prepare};
+  return bench::run_peer(program, argc, argv);
 }
