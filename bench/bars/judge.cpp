@@ -68,6 +68,10 @@ void find_peer(const Row& row, const Section& section, JudgedRow& judged) {
   }
 }
 
+bool within(const std::optional<double>& bar, const std::optional<Interval>& interval) {
+  return bar && interval && interval->low < *bar && *bar < interval->high;
+}
+
 Verdict verdict_of(const Section& section, const JudgedRow& row) {
   if (section.own && row.own_ratio->low > *section.own) return Verdict::kLost;
   if (!section.row || row.ratio->high >= *section.row) return Verdict::kHeld;
@@ -94,6 +98,7 @@ JudgedRow judge_beside_peers(const Row& row, const Section& section, const Limit
   }
   judged.ratio = ratio_of(row.rounds.at(judged.other_name), *own);
   judged.verdict = verdict_of(section, judged);
+  judged.undecided = within(section.row, judged.ratio) || within(section.own, judged.own_ratio);
   return judged;
 }
 
@@ -117,6 +122,7 @@ JudgedRow judge_cost(const Row& row, const Section& section) {
     judged.ratio = ratio_of(what, row.rounds.at(section.over));
   }
   judged.verdict = judged.ratio->low <= *section.most ? Verdict::kHeld : Verdict::kLost;
+  judged.undecided = within(section.most, judged.ratio);
   return judged;
 }
 

@@ -65,6 +65,13 @@ TEST(Judge, ARowIsLostOnlyWhenItsWholeIntervalIsUnderTheBar) {
   EXPECT_EQ(judged(kBar, {{"rondo/1", own}, {"peer/1", {120, 120, 120, 120, 90}}}).verdict, Verdict::kHeld);
 }
 
+TEST(Judge, ABarWithinTheIntervalLeavesARowUndecided) {
+  const std::vector<double> own = {100, 100, 100};
+  EXPECT_TRUE(judged(kBar, {{"rondo/1", own}, {"peer/1", {98, 99, 101}}}).undecided);
+  EXPECT_FALSE(judged(kBar, {{"rondo/1", own}, {"peer/1", {97, 98, 99}}}).undecided);
+  EXPECT_FALSE(judged(kBar, {{"rondo/1", own}, {"peer/1", {101, 102, 103}}}).undecided);
+}
+
 TEST(Judge, TheIntervalIsOfTheRoundsOwnRatios) {
   // The machine slows down for both: no round differs from another.
   const Interval same = ratio_of({200, 400, 100, 300, 500}, {100, 200, 50, 150, 250});
@@ -118,6 +125,27 @@ TEST(Judge, TwoThreadsMustNotBeSlowerThanOne) {
   EXPECT_EQ(judged(bars, rounds).verdict, Verdict::kHeld);  // the interval reaches down to 1.04
   rounds["rondo/2"] = {106, 107, 105.5};
   EXPECT_EQ(judged(bars, rounds).verdict, Verdict::kLost);
+}
+
+TEST(Judge, ACostIsAtMostSoMuchOfWhatItIsHeldAgainst) {
+  const auto section = [](const std::string& more) {
+    return parse_bars(R"({"quick_h": [], "sets": [{"name": "s", "about": "a", "origin": "o", "rows": [
+      {"cell": ["lstm"], "phase": ["inference"], "h": [16], "n": [1], "t": [10]}]}],
+      "sections": [{"name": "x", "about": "a", "by": "options", "sets": ["s"], "what": "option", )" +
+                      more + "}]}");
+  };
+  const Bars ratio = section(R"("over": "plain", "most": 1.25)"), alone = section(R"("most": 40)");
+  Record made = record({row("lstm", {{"option", {51, 52, 51}}, {"plain", {40, 41, 40.5}}})});
+  EXPECT_EQ(judge(ratio, made).at(0).rows.at(0).verdict, Verdict::kLost);
+  EXPECT_EQ(judge(alone, made).at(0).rows.at(0).verdict, Verdict::kLost);
+  made.rows[0].rounds["plain"][0] = 42;  // one round of 1.19
+  EXPECT_EQ(judge(ratio, made).at(0).rows.at(0).verdict, Verdict::kHeld);
+  made.rows[0].rounds["option"][1] = 39;
+  EXPECT_EQ(judge(alone, made).at(0).rows.at(0).verdict, Verdict::kHeld);
+  made.rows[0].rounds.erase("plain");
+  made.rows[0].errors["plain"] = "no such thing";
+  EXPECT_EQ(judge(ratio, made).at(0).rows.at(0).verdict, Verdict::kNotMeasured);
+  EXPECT_EQ(judge(ratio, made).at(0).rows.at(0).note, "no such thing");
 }
 
 TEST(Judge, WithoutAPeerARowIsNotMeasuredAndNotAPass) {

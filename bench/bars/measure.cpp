@@ -21,8 +21,7 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-constexpr double kWide = 1.1;    // from an interval's low end to its high end: the row is measured once more,
-constexpr int kMostBatches = 3;  // up to so many times
+constexpr int kMostBatches = 3;  // of rounds of a row
 
 struct Task {
   const ShapeSet* set = nullptr;
@@ -138,7 +137,7 @@ class Measurement {
   void measure(const Task& task) {
     Row row{.set = task.set->name, .name = task.row->name, .shape = task.row->shape};
     auto seed = static_cast<unsigned>(std::hash<std::string>{}(row.set + row.name));
-    for (int batch = 0; batch < kMostBatches && (batch == 0 || is_wide(task, row)); ++batch) {
+    for (int batch = 0; batch < kMostBatches && (batch == 0 || is_open(task, row)); ++batch) {
       const Effort effort{options_.rounds, options_.seconds, seed++};
       for (const By by : task.by) {
         if (!measure(task, by, row, effort)) return;
@@ -166,16 +165,13 @@ class Measurement {
     }
     return false;
   }
-  // Whether more rounds would say more of a ratio.
-  bool is_wide(const Task& task, const Row& row) const {
+  // Whether more rounds may settle a verdict that the noise leaves open.
+  bool is_open(const Task& task, const Row& row) const {
     if (task.by.contains(By::kStart) || task.by.contains(By::kMemory)) return false;
     const Record alone{.context = result_.record.context, .rows = {row}};
     for (const JudgedSection& section : judge(bars_, alone)) {
-      if (section.section->by == By::kCalls) continue;
       for (const JudgedRow& judged : section.rows) {
-        for (const auto& ratio : {judged.ratio, judged.own_ratio}) {
-          if (ratio && ratio->high > kWide * ratio->low) return true;
-        }
+        if (judged.undecided) return true;
       }
     }
     return false;
