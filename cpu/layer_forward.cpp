@@ -26,29 +26,24 @@ void Layers<T>::project_input(const LayerForward& call, const Memory& m, T* gate
   const std::int64_t in = w.at.in;
   const std::int64_t flat_rows = call.sequence.total(), gate_blocks = hp_ / kernels_.lanes;
   const T* masks = static_cast<const T*>(call.masks.input);
-  const int wanted = threads(call);
-  Product<T> product{static_cast<const T*>(call.x.data), call.x.ld, in, w.input, gates, ld};
-  const auto multiply = [&](std::int64_t first_block, std::int64_t blocks) {
-    on_team(Together::kApart, wanted, [&](int index, int count) {
-      Range range{0, flat_rows, first_block, first_block + blocks};
-      if (flat_rows >= count * kernels_.row_tile) {
-        const std::int64_t tiles = flat_rows / kernels_.row_tile;
-        range.row_begin = tiles * index / count * kernels_.row_tile;
-        if (index + 1 < count) range.row_end = tiles * (index + 1) / count * kernels_.row_tile;
-      } else {
-        range.block_begin = first_block + blocks * index / count;
-        range.block_end = first_block + blocks * (index + 1) / count;
-      }
-      kernels_.product(product, range);
-    });
-  };
-  if (masks == nullptr) return multiply(0, order_.gates * gate_blocks);
+  Product<T> product{.in = static_cast<const T*>(call.x.data),
+                     .ld_in = call.x.ld,
+                     .k = in,
+                     .packed = w.input,
+                     .packed_k = in,
+                     .out = gates,
+                     .ld_out = ld,
+                     .width = order_.gates * hp_,
+                     .add = false};
+  const Blocks all{0, order_.gates * gate_blocks};
+  if (masks == nullptr) return multiply(product, flat_rows, all, threads(call));
   product.in = m.x_masked;
   product.ld_in = in;
   for (int g = 0; g < call.masks.groups; ++g) {
     mask_sequence(call.sequence, call.x, masks + g * call.masks.group_rows * in, in, m.x_masked);
-    if (call.masks.groups == 1) return multiply(0, order_.gates * gate_blocks);
-    multiply(order_.input_column[g] * gate_blocks, gate_blocks);
+    if (call.masks.groups == 1) return multiply(product, flat_rows, all, threads(call));
+    const std::int64_t first = order_.input_column[g] * gate_blocks;
+    multiply(product, flat_rows, {first, first + gate_blocks}, threads(call));
   }
 }
 
