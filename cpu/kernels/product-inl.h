@@ -132,7 +132,7 @@ HWY_INLINE void MultiplyTiles(const Args& args, const Operand<T>& p, const Range
 
 // One gate wide, two blocks at once re-use a broadcast; more gates do so by themselves.
 template <int G>
-constexpr int kMostRows = kAccumulators / (G == 1 ? 2 : G);
+constexpr int kMostRows = kAccumulators / (G == 1 ? 3 : G);
 
 // kRows rows at a time while there are so many, then fewer. The fewer rows, the more blocks at once: few
 // accumulators leave the multipliers waiting for one another's sums.
