@@ -234,12 +234,14 @@ std::vector<PeerProcess> known_peers(const PeerFolders& folders) {
   const std::filesystem::path own = folders.environment / "bin/python3";
   const std::string python = !folders.environment.empty() && exists(own) ? own.string() : "python3";
   std::vector<PeerProcess> peers;
-  if (const auto program = folders.programs / "rondo-bench-onednn"; exists(program)) {
-    peers.emplace_back("onednn", std::vector{program.string()});
+  for (const auto& [name, file] : {std::pair{"onednn", "rondo-bench-onednn"},
+                                   {"onednn3", "rondo-bench-onednn3"},
+                                   {"onnxruntime", "rondo-bench-ort"}}) {
+    const auto program = folders.programs / file;
+    if (exists(program)) peers.emplace_back(name, std::vector{program.string()});
   }
-  for (const auto& [name, file] : {std::pair{"onnxruntime", "ort.py"}, {"pytorch", "pytorch.py"}}) {
-    const auto script = folders.scripts / file;
-    if (exists(script)) peers.emplace_back(name, std::vector{python, script.string()});
+  if (const auto script = folders.scripts / "pytorch.py"; exists(script)) {
+    peers.emplace_back("pytorch", std::vector{python, script.string()});
   }
   return peers;
 }

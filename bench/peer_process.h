@@ -36,7 +36,8 @@ class PeerProcess {
   int starts_ = 0;
 };
 
-// Those that this suite knows: rondo-bench-onednn in the folder `programs`, and the scripts in the folder
+// Those that this suite knows and that are there: rondo-bench-onednn and rondo-bench-onednn3 (Debian's
+// version, and a newer one) and rondo-bench-ort in the folder `programs`, and pytorch.py in the folder
 // `scripts`, by the Python of `environment` where it has one, else by python3. Whether they can run is what
 // about() says.
 struct PeerFolders {

@@ -146,5 +146,23 @@ TEST(PeerProcess, ALongRowToOneThatReadsNothingEnds) {
   EXPECT_EQ(error_of(gone.ask(std::string(1 << 20, 'x'), 20)), "fake: ended with status 0");
 }
 
+TEST(KnownPeers, AreThoseThatAreThere) {
+  const std::filesystem::path folder = ::testing::TempDir() + "known_peers";
+  std::filesystem::create_directories(folder / "bin");
+  const auto write = [&](const char* file, const char* script) {
+    std::ofstream(folder / file) << script;
+    std::filesystem::permissions(folder / file, std::filesystem::perms::owner_all);
+  };
+  write("rondo-bench-ort", "#!/bin/sh\necho '{\"version\": \"1.2\"}'\n");
+  write("pytorch.py", "");
+  write("bin/python3", "#!/bin/sh\nbasename \"$1\"\n");
+  std::vector<PeerProcess> peers = known_peers({folder, folder, folder});
+  ASSERT_EQ(peers.size(), 2u);
+  EXPECT_EQ(peers[0].name(), "onnxruntime");
+  EXPECT_EQ(peers[0].about(20).at("version"), "1.2");
+  EXPECT_EQ(error_of(peers[1].about(20)), "pytorch: pytorch.py");
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace bench

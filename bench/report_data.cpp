@@ -145,9 +145,9 @@ std::string runner_color(const std::string& runner) {
   if (runner == "cpu/1") return kGreen;
   if (runner.starts_with("cuda:")) return kOrange;
   if (runner == "auto") return kInk;
-  if (runner == "onednn/1") return kPurple;
-  if (runner == "onednn") return kRed;
-  // Where such a peer ran on one thread and on all, legends tell the two apart.
+  // Where a peer ran on one thread and on all, legends tell the two apart.
+  if (runner.starts_with("onednn3")) return kRed;
+  if (runner.starts_with("onednn")) return kPurple;
   if (runner.starts_with("onnxruntime")) return kTeal;
   if (runner == "pytorch-cuda" || runner == "pytorch-graph") return kRed;
   return runner.starts_with("pytorch") ? kBrown : kMuted;

@@ -5,32 +5,22 @@
 // independent stacks, which is another network.
 #include <dlfcn.h>
 
-#include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <exception>
-#include <fstream>
 #include <functional>
-#include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
 
-#include "bench/result.h"
-#include "bench/shape_options.h"
-#include "bench/timing.h"
+#include "bench/peers/peer_program.h"
 
 namespace {
 
 using dnnl::memory;
 using Tag = memory::format_tag;
 using Arguments = std::unordered_map<int, memory>;
-
-constexpr int kExitUsage = 2;
 
 // oneDNN 2 describes an operation in an object of its own, oneDNN 3 in the primitive's description.
 template <class Primitive, class... Args>
@@ -279,107 +269,27 @@ std::string version() {
   return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
 }
 
-class BadOption : public std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 void check(const bench::ShapeOptions& o) {
   if (o.layers == 1 && o.dtype == "f32" && o.math == "strict" && o.device == "cpu" && !o.graph) return;
-  throw BadOption(
+  throw bench::BadOption(
       "oneDNN runs --layers 1, --dtype f32, --math strict, --device cpu only, and has no --graph");
 }
 
-// A shape that is ready to be run.
-struct Ready {
-  bench::ShapeOptions options;
-  std::unique_ptr<Workload> workload;
-  std::function<void()> run;
-};
-Ready prepare(const bench::ShapeOptions& options) {
+bench::ReadyShape prepare(const bench::ShapeOptions& options) {
   check(options);
   set_threads(options.threads);
-  Ready ready{options, std::make_unique<Workload>(options), {}};
-  ready.run = ready.workload->prepare();
-  return ready;
-}
-
-std::string time_line(const Ready& ready) {
-  const bench::Effort effort = ready.options.brief ? bench::brief({}) : bench::Effort{};
-  const bench::Timing timing = bench::measure(
-      ready.run, [] {}, effort);
-  const bench::Runner runner{.engine = "onednn " + version(),
-                             .device = "cpu",
-                             .device_name = "",
-                             .isa = isa_name(),
-                             .threads = ready.options.threads};
-  return bench::json_line(ready.options, timing, runner);
-}
-
-// As rondo-bench rows: a line of options in, a line of JSON out; the same row again finds all ready.
-void run_rows(std::istream& rows) {
-  std::string before;
-  Ready ready;
-  for (std::string row; std::getline(rows, row);) {
-    if (row.find_first_not_of(" \t\r") == std::string::npos) continue;
-    try {
-      if (row != before || !ready.workload) {
-        before = row;
-        ready = {};
-        bench::ShapeOptions options;
-        CLI::App app("a row", "row");
-        bench::add_shape_options(app, options);
-        app.parse(row);
-        ready = prepare(options);
-      }
-      std::printf("%s\n", time_line(ready).c_str());
-    } catch (const std::exception& error) {
-      ready = {};
-      const nlohmann::ordered_json line = {{"error", error.what()}, {"row", row}};
-      std::printf("%s\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-    }
-    std::fflush(stdout);
-  }
-}
-
-int run_program(int argc, char** argv) {
-  CLI::App app("Times oneDNN's recurrent networks as rondo-bench does Rondo's.", "rondo-bench-onednn");
-  app.require_subcommand(1);
-  bench::ShapeOptions options;
-  CLI::App* shape = app.add_subcommand("shape", "one shape; prints one line of JSON");
-  bench::add_shape_options(*shape, options);
-  std::string file;
-  CLI::App* rows =
-      app.add_subcommand("rows", "many shapes; prints one line of JSON each, or {\"error\": ...}");
-  rows->add_option("FILE", file, "a file with the options of shape on each line; - is stdin")->required();
-  app.add_subcommand("about", "one line of JSON: name and version");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
-  }
-  if (shape->parsed()) {
-    std::printf("%s\n", time_line(prepare(options)).c_str());
-  } else if (!rows->parsed()) {
-    std::printf("{\"name\": \"onednn\", \"version\": \"%s\"}\n", version().c_str());
-  } else if (file == "-") {
-    run_rows(std::cin);
-  } else {
-    std::ifstream stream(file);
-    if (!stream) throw std::runtime_error("rows: cannot read " + file);
-    run_rows(stream);
-  }
-  return 0;
+  const auto workload = std::make_shared<Workload>(options);
+  return {.run = [workload, run = workload->prepare()] { run(); },
+          .runner = {.engine = "onednn " + version(),
+                     .device = "cpu",
+                     .device_name = "",
+                     .isa = isa_name(),
+                     .threads = options.threads}};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run_program(argc, argv);
-  } catch (const BadOption& error) {
-    std::fprintf(stderr, "rondo-bench-onednn: %s\n", error.what());
-    return kExitUsage;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "rondo-bench-onednn: %s\n", error.what());
-    return 1;
-  }
+  return bench::run_peer({.name = "onednn", .title = "oneDNN", .version = version, .prepare = prepare}, argc,
+                         argv);
 }
