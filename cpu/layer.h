@@ -114,10 +114,20 @@ class Layers final : public Glue<T> {
     std::int64_t begin, end;
   };
   void multiply(const Product<T>& product, std::int64_t flat_rows, const Blocks& blocks, int threads) const;
-  void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
+  // Steps [first, last) of the time loop, and the flat rows that they have.
+  struct Window {
+    std::int64_t first, last, row, rows;
+  };
+  std::int64_t steps_at_once(const LayerForward& call, std::int64_t ld) const;
+  Window window_of(const LayerForward& call, std::int64_t first, std::int64_t last) const;
+  void start_states(const LayerForward& call, const Memory& m) const;
+  // To gates, which begin with the window's first row, as in the loop.
+  void project_input(const LayerForward& call, const Memory& m, const Window& window, T* gates,
+                     std::int64_t ld) const;
   ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, const Saved& s,
                               std::int64_t ld) const;
-  void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
+  void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, const Window& window, T* gates,
+                    std::int64_t ld) const;
   BackwardStep<T> second_phase(BackwardStep<T> step, const Memory& m) const;
   BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
