@@ -12,10 +12,11 @@ struct Columns {
   std::int64_t ld;
 };
 
-// to[j] += sum of column j of `from`, or of its products with `times`, over `rows` rows; summed in blocks,
-// which keeps long sums exact enough.
+// to[j] += sum of column j of `from`, or of its products with `times`, over `rows` rows, and so also[j];
+// summed in blocks, which keeps long sums exact enough. times.data and also may be null.
 template <class T>
-void add_column_sums(T* to, Columns<T> from, Columns<T> times, std::int64_t rows, std::int64_t width) {
+void add_column_sums(T* to, T* also, Columns<T> from, Columns<T> times, std::int64_t rows,
+                     std::int64_t width) {
   constexpr std::int64_t kColumns = 64, kRows = 64;
   T part[kColumns], sum[kColumns];
   for (std::int64_t j = 0; j < width; j += kColumns) {
@@ -32,12 +33,13 @@ void add_column_sums(T* to, Columns<T> from, Columns<T> times, std::int64_t rows
       for (std::int64_t k = 0; k < columns; ++k) sum[k] += part[k];
     }
     for (std::int64_t k = 0; k < columns; ++k) to[j + k] += sum[k];
+    for (std::int64_t k = 0; also != nullptr && k < columns; ++k) also[j + k] += sum[k];
   }
 }
 
 template <class T>
 void add_column_sums(T* to, Columns<T> from, std::int64_t rows, std::int64_t width) {
-  add_column_sums(to, from, Columns<T>{nullptr, 0}, rows, width);
+  add_column_sums<T>(to, nullptr, from, {nullptr, 0}, rows, width);
 }
 
 }  // namespace rondo::cpu

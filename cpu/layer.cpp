@@ -118,7 +118,7 @@ std::size_t Layers<T>::workspace_bytes(std::int64_t flat_rows, std::int64_t n) c
 
 template <class T>
 std::unique_ptr<Packed> Layers<T>::pack(const void* parameters) const {
-  return std::make_unique<Weights<T>>(config_, phase_, parameters, kernels_);
+  return std::make_unique<Weights<T>>(config_, phase_, parameters, kernels_, spare_);
 }
 
 // The weights of a call; under dropconnect with those matrices of R that the room has, times its mask.
@@ -174,8 +174,26 @@ Split Layers<T>::split_steps(const Sequence& sequence, Phase phase) const {
 }
 
 template <class T>
+void Layers<T>::multiply(const Product<T>& product, std::int64_t flat_rows, const Blocks& blocks,
+                         int threads) const {
+  on_team(Together::kApart, threads, [&](int index, int count) {
+    Range range{0, flat_rows, blocks.begin, blocks.end};
+    if (flat_rows >= count * kernels_.row_tile) {
+      const std::int64_t tiles = flat_rows / kernels_.row_tile;
+      range.row_begin = tiles * index / count * kernels_.row_tile;
+      if (index + 1 < count) range.row_end = tiles * (index + 1) / count * kernels_.row_tile;
+    } else {
+      const std::int64_t size = blocks.end - blocks.begin;
+      range.block_begin = blocks.begin + size * index / count;
+      range.block_end = blocks.begin + size * (index + 1) / count;
+    }
+    kernels_.product(product, range);
+  });
+}
+
+template <class T>
 std::string Layers<T>::path() const {
-  return "own kernels (" + isa_name() + ") with fused cells, CBLAS for weight gradients, up to " +
+  return "own kernels (" + isa_name() + ") with fused cells, CBLAS for large weight gradients, up to " +
          std::to_string(num_threads()) + (num_threads() == 1 ? " thread" : " threads");
 }
 

@@ -109,10 +109,25 @@ class Layers final : public Glue<T> {
     return static_cast<const Weights<T>&>(call.weights).layer(call.id.layer, call.id.reverse);
   }
   LayerWeights<T> connected(const LayerCall& call, const LayerWeights<T>& room) const;
-  void project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const;
+  // Blocks of columns [begin, end) of a product over all rows of a sequence.
+  struct Blocks {
+    std::int64_t begin, end;
+  };
+  void multiply(const Product<T>& product, std::int64_t flat_rows, const Blocks& blocks, int threads) const;
+  // Steps [first, last) of the time loop, and the flat rows that they have.
+  struct Window {
+    std::int64_t first, last, row, rows;
+  };
+  std::int64_t steps_at_once(const LayerForward& call, std::int64_t ld) const;
+  Window window_of(const LayerForward& call, std::int64_t first, std::int64_t last) const;
+  void start_states(const LayerForward& call, const Memory& m) const;
+  // To gates, which begin with the window's first row, as in the loop.
+  void project_input(const LayerForward& call, const Memory& m, const Window& window, T* gates,
+                     std::int64_t ld) const;
   ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, const Saved& s,
                               std::int64_t ld) const;
-  void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, std::int64_t ld) const;
+  void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, const Window& window, T* gates,
+                    std::int64_t ld) const;
   BackwardStep<T> second_phase(BackwardStep<T> step, const Memory& m) const;
   BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
@@ -157,6 +172,7 @@ class Layers final : public Glue<T> {
   std::int64_t h_, hp_, s_, sp_;
   CellOptions<T> inference_options_, training_options_;
   RecurrentPacking<T> packing_;
+  std::shared_ptr<SpareMemory> spare_ = std::make_shared<SpareMemory>();
   CpuCost cost_;           // in use when the plan was made
   std::int64_t alone_[2];  // by phase: so many flat rows take less time than to give any of them away
   // The latest, by phase: passes of the same sizes follow one another.

@@ -1,8 +1,8 @@
 // Backward pass of one layer: the time loop from the last step processed to the first, then the gradients
 // of parameters and inputs as products over the whole sequence.
 #include "cpu/column_sums.h"
-#include "cpu/gemm.h"
 #include "cpu/layer.h"
+#include "cpu/outer_products.h"
 #include "cpu/states.h"
 
 namespace rondo::cpu {
@@ -156,18 +156,15 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
 template <class T>
 void Layers<T>::add_product(T* to, const GateRun& run, const GateRows& da, ConstRows operand,
                             const ProductSize& size) const {
-  gemm(Gemm<T>{.transpose_a = true,
-               .m = run.count * h_,
-               .n = size.width,
-               .k = size.flat_rows,
-               .a = da.data + run.column * hp_,
-               .lda = da.ld,
-               .b = static_cast<const T*>(operand.data),
-               .ldb = operand.ld,
-               .c = to + run.gate * h_ * size.width,
-               .ldc = size.width,
-               .accumulate = true},
-       size.threads);
+  add_outer_products(kernels_,
+                     {.a = da.data + run.column * hp_,
+                      .ld_a = da.ld,
+                      .b = static_cast<const T*>(operand.data),
+                      .ld_b = operand.ld,
+                      .rows = size.flat_rows,
+                      .c = to + run.gate * h_ * size.width,
+                      .ld_c = size.width},
+                     run.count * h_, size.width, size.threads);
 }
 
 // W multiplied x, masked for each gate or for all.
@@ -200,18 +197,15 @@ void Layers<T>::recurrent_gradients(const LayerBackward& call, const Memory& m, 
     for (std::int64_t i = 0; i < order_.gates * h_ * s_; ++i) dR[i] += m.dr[i] * factors[i];
   }
   if (!projected()) return;
-  gemm(Gemm<T>{.transpose_a = true,
-               .m = s_,
-               .n = h_,
-               .k = call.sequence.total(),
-               .a = m.dm,
-               .lda = sp_,
-               .b = s.m,
-               .ldb = hp_,
-               .c = to + m.w.at.weight_hr,
-               .ldc = h_,
-               .accumulate = true},
-       threads(call));
+  add_outer_products(kernels_,
+                     {.a = m.dm,
+                      .ld_a = sp_,
+                      .b = s.m,
+                      .ld_b = hp_,
+                      .rows = call.sequence.total(),
+                      .c = to + m.w.at.weight_hr,
+                      .ld_c = h_},
+                     s_, h_, threads(call));
 }
 
 // R multiplied h_{t-1}, masked for each gate or for all; under reset_before n's part multiplied r h, which
@@ -242,9 +236,12 @@ void Layers<T>::bias_gradients(const LayerBackward& call, const Memory& m, const
   const std::int64_t flat_rows = call.sequence.total(), ld = order_.columns * hp_;
   T* to = static_cast<T*>(call.dparameters);
   for (int g = 0; g < order_.gates && config_.bias != Bias::kNone; ++g) {
-    add_column_sums(to + at.bias_ih + g * h_, {da + order_.input_column[g] * hp_, ld}, flat_rows, h_);
-    if (config_.bias == Bias::kSingle) continue;
-    add_column_sums(to + at.bias_hh + g * h_, {da + order_.recurrent_column[g] * hp_, ld}, flat_rows, h_);
+    const int input = order_.input_column[g], recurrent = order_.recurrent_column[g];
+    T* const bias_hh = config_.bias == Bias::kSingle ? nullptr : to + at.bias_hh + g * h_;
+    add_column_sums<T>(to + at.bias_ih + g * h_, input == recurrent ? bias_hh : nullptr,
+                       {da + input * hp_, ld}, {nullptr, 0}, flat_rows, h_);
+    if (bias_hh == nullptr || input == recurrent) continue;
+    add_column_sums(bias_hh, {da + recurrent * hp_, ld}, flat_rows, h_);
   }
   for (int g = 0; g < 3 && config_.peephole; ++g) {
     add_column_sums(to + at.weight_ch + g * h_, {m.dpeephole + g * hp_, 3 * hp_}, call.sequence.n, h_);
@@ -271,22 +268,22 @@ void Layers<T>::input_gradient(const LayerBackward& call, const Memory& m, const
   const T* masks = static_cast<const T*>(call.masks.input);
   const bool per_gate = masks != nullptr && call.masks.groups > 1;
   const Rows to = masks == nullptr ? call.dx : Rows{m.x_masked, in};
-  // Gates lie H apart in W and Hp apart in da.
+  // Where H is padded, gates apart take less time than sums over the padding.
   const int gates = per_gate || hp_ != h_ ? 1 : order_.gates;
+  const std::int64_t flat_rows = call.sequence.total();
   bool add = call.accumulate_dx;
   for (int g = 0; g < order_.gates; g += gates) {
     const std::int64_t column = gates == 1 ? order_.input_column[g] * hp_ : 0;
-    gemm(Gemm<T>{.m = call.sequence.total(),
-                 .n = in,
-                 .k = gates * h_,
-                 .a = da + column,
-                 .lda = order_.columns * hp_,
-                 .b = m.w.input_rows + column * in,
-                 .ldb = in,
-                 .c = static_cast<T*>(to.data),
-                 .ldc = to.ld,
-                 .accumulate = masks == nullptr ? add || g > 0 : !per_gate && g > 0},
-         threads(call));
+    multiply({.in = da + column,
+              .ld_in = order_.columns * hp_,
+              .k = gates * h_,
+              .packed = m.w.input_transposed + column * kernels_.lanes,
+              .packed_k = order_.gates * hp_,
+              .out = static_cast<T*>(to.data),
+              .ld_out = to.ld,
+              .width = in,
+              .add = masks == nullptr ? add || g > 0 : !per_gate && g > 0},
+             flat_rows, {0, (in + kernels_.lanes - 1) / kernels_.lanes}, threads(call));
     if (masks == nullptr || (!per_gate && g + gates < order_.gates)) continue;
     const T* mask = masks + (per_gate ? g * call.masks.group_rows * in : 0);
     for_each_row(call.sequence, [&](std::int64_t, std::int64_t r, std::int64_t flat) {

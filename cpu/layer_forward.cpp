@@ -1,4 +1,4 @@
-// Forward pass of one layer: the input product over all steps, then the time loop.
+// Forward pass of one layer: the input product over all steps or some, then the time loop over them.
 #include "cpu/layer.h"
 #include "cpu/states.h"
 
@@ -14,41 +14,67 @@ void Layers<T>::forward(const LayerForward& call) {
   m.w = connected(call, m.forward_r);
   const Saved s = training ? saved(kept, flat_rows) : Saved{m.gates, nullptr, nullptr, {}};
   const std::int64_t ld = (training ? order_.columns : order_.gates) * hp_;
+  start_states(call, m);
+  const std::int64_t steps = steps_at_once(call, ld);
+  for (std::int64_t first = 0; first < call.sequence.t; first += steps) {
+    const Window window = window_of(call, first, std::min(first + steps, call.sequence.t));
+    // Those of inference are used up with the window, and lie where those before lay, in a cache.
+    T* const gates = training ? s.gates + window.row * ld : s.gates;
+    project_input(call, m, window, gates, ld);
+    if (config_.layer_norm) normalise_input(call, m, s, ld);
+    forward_loop(call, m, s, window, gates, ld);
+  }
+  const bool lstm = config_.cell == Cell::kLstm;
+  h_states(call).store_last(call.sequence, call.id.reverse, m.h, call.h_n);
+  if (lstm) c_states(call).store(m.c, call.c_n);
+}
 
-  project_input(call, m, s.gates, ld);
-  if (config_.layer_norm) normalise_input(call, m, s, ld);
-  forward_loop(call, m, s, ld);
+// All of them, but where one thread has them to itself and their gates would not stay in the second-level
+// cache from the input product to the time loop: then so many that they do, and that W is not read too often.
+template <class T>
+std::int64_t Layers<T>::steps_at_once(const LayerForward& call, std::int64_t ld) const {
+  constexpr std::int64_t kBytes = 128 << 10, kLeastRows = 96;
+  const Sequence& seq = call.sequence;
+  const bool apart = config_.layer_norm || call.masks.input != nullptr || seq.row_stride != 1;
+  if (apart || seq.n == 0 || threads(call) > 1) return seq.t;
+  const std::int64_t rows = std::max(kBytes / (ld * static_cast<std::int64_t>(sizeof(T))), kLeastRows);
+  return seq.total() < 2 * rows ? seq.t : std::max<std::int64_t>(1, rows / seq.n);
 }
 
 template <class T>
-void Layers<T>::project_input(const LayerForward& call, const Memory& m, T* gates, std::int64_t ld) const {
+typename Layers<T>::Window Layers<T>::window_of(const LayerForward& call, std::int64_t first,
+                                                std::int64_t last) const {
+  const Sequence& seq = call.sequence;
+  if (last - first == seq.t) return {first, last, 0, seq.total()};
+  const std::int64_t begin = call.id.reverse ? seq.t - last : first, end = begin + last - first;
+  return {first, last, seq.start(begin), seq.start(end - 1) + seq.rows(end - 1) - seq.start(begin)};
+}
+
+template <class T>
+void Layers<T>::project_input(const LayerForward& call, const Memory& m, const Window& window, T* gates,
+                              std::int64_t ld) const {
   const LayerWeights<T>& w = m.w;
   const std::int64_t in = w.at.in;
-  const std::int64_t flat_rows = call.sequence.total(), gate_blocks = hp_ / kernels_.lanes;
+  const std::int64_t flat_rows = window.rows, gate_blocks = hp_ / kernels_.lanes;
   const T* masks = static_cast<const T*>(call.masks.input);
-  const int wanted = threads(call);
-  Product<T> product{static_cast<const T*>(call.x.data), call.x.ld, in, w.input, gates, ld};
-  const auto multiply = [&](std::int64_t first_block, std::int64_t blocks) {
-    on_team(Together::kApart, wanted, [&](int index, int count) {
-      Range range{0, flat_rows, first_block, first_block + blocks};
-      if (flat_rows >= count * kernels_.row_tile) {
-        const std::int64_t tiles = flat_rows / kernels_.row_tile;
-        range.row_begin = tiles * index / count * kernels_.row_tile;
-        if (index + 1 < count) range.row_end = tiles * (index + 1) / count * kernels_.row_tile;
-      } else {
-        range.block_begin = first_block + blocks * index / count;
-        range.block_end = first_block + blocks * (index + 1) / count;
-      }
-      kernels_.product(product, range);
-    });
-  };
-  if (masks == nullptr) return multiply(0, order_.gates * gate_blocks);
+  Product<T> product{.in = static_cast<const T*>(call.x.data) + window.row * call.x.ld,
+                     .ld_in = call.x.ld,
+                     .k = in,
+                     .packed = w.input,
+                     .packed_k = in,
+                     .out = gates,
+                     .ld_out = ld,
+                     .width = order_.gates * hp_,
+                     .add = false};
+  const Blocks all{0, order_.gates * gate_blocks};
+  if (masks == nullptr) return multiply(product, flat_rows, all, threads(call));
   product.in = m.x_masked;
   product.ld_in = in;
   for (int g = 0; g < call.masks.groups; ++g) {
     mask_sequence(call.sequence, call.x, masks + g * call.masks.group_rows * in, in, m.x_masked);
-    if (call.masks.groups == 1) return multiply(0, order_.gates * gate_blocks);
-    multiply(order_.input_column[g] * gate_blocks, gate_blocks);
+    if (call.masks.groups == 1) return multiply(product, flat_rows, all, threads(call));
+    const std::int64_t first = order_.input_column[g] * gate_blocks;
+    multiply(product, flat_rows, {first, first + gate_blocks}, threads(call));
   }
 }
 
@@ -92,20 +118,25 @@ ForwardStep<T> Layers<T>::forward_step(const LayerForward& call, const Memory& m
 }
 
 template <class T>
-void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Saved& saved,
-                             std::int64_t ld) const {
+void Layers<T>::start_states(const LayerForward& call, const Memory& m) const {
   const Sequence& seq = call.sequence;
-  const States<T> states = h_states(call), cells = c_states(call);
-  const bool masked = call.masks.recurrent != nullptr, lstm = config_.cell == Cell::kLstm;
+  const States<T> states = h_states(call);
+  const bool masked = call.masks.recurrent != nullptr;
   states.load(m.h[0], call.h0);
-  if (lstm) cells.load(m.c, call.c0);
+  if (config_.cell == Cell::kLstm) c_states(call).load(m.c, call.c0);
   if (masked) states.load_masks(m.mask, call.masks);
   // A ragged reverse pass meets a row at its last valid step, which may be odd or even.
   if (seq.offsets != nullptr) std::copy_n(m.h[0], seq.n * sp_, m.h[1]);
   for (int side = 0; masked && side < (seq.offsets != nullptr ? 2 : 1); ++side) {
     states.apply_masks(m.h_masked[side], m.h[0], m.mask, call.masks.groups);
   }
+}
 
+template <class T>
+void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Saved& saved,
+                             const Window& window, T* gates, std::int64_t ld) const {
+  const Sequence& seq = call.sequence;
+  const bool masked = call.masks.recurrent != nullptr;
   const ForwardStep<T> base = forward_step(call, m, saved, ld);
   const typename Kernels<T>::Cell& step = cell();
   // Rows of the caller's or of ours from flat row `start` on; null: there are none.
@@ -117,12 +148,12 @@ void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Sa
     const std::int64_t row_end = units.row_end;
     Range& second = projected() ? own_states : units;
     ForwardStep<T> a = base;
-    for (std::int64_t i = 0; i < seq.t; ++i) {
+    for (std::int64_t i = window.first; i < window.last; ++i) {
       const std::int64_t s = call.id.reverse ? seq.t - 1 - i : i, start = seq.start(s);
       const int now = static_cast<int>(i & 1);
       units.row_end = own_states.row_end = std::min(row_end, seq.rows(s));
       const bool any = units.row_begin < units.row_end;
-      a.gates = saved.gates + start * ld;
+      a.gates = gates + (start - window.row) * ld;
       a.c_saved = rows(saved.c, start, hp_);
       a.h_prev = m.h[now];
       a.h_next = m.h[1 - now];
@@ -142,8 +173,6 @@ void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Sa
       meet();
     }
   });
-  states.store_last(seq, call.id.reverse, m.h, call.h_n);
-  if (lstm) cells.store(m.c, call.c_n);
 }
 
 template class Layers<float>;

@@ -26,23 +26,26 @@ void pack_rows(T* to, const T* matrix, int gates, std::int64_t h, std::int64_t k
   }
 }
 
-// [gates * rows, columns], each gate's rows padded to rows_padded.
+// [gates * rows, columns], each gate's rows padded to rows_padded, gate g where order[g] says.
 struct GateMatrix {
   int gates;
   std::int64_t rows, rows_padded, columns;
+  const int* order;
 };
-// The same of the transposed matrix, one gate wide: element (k = gate * rows_padded + row, column) is
+constexpr int kAsTheyAre[] = {0, 1, 2, 3};
+// The same of the transposed matrix, one gate wide: element (k = order[gate] * rows_padded + row, column) is
 // matrix[gate * rows + row][column].
 template <class T>
 void pack_transposed(T* to, const T* matrix, const GateMatrix& form, std::int64_t lanes, std::int64_t block) {
-  const auto& [gates, rows, rows_padded, columns] = form;
-  T* out = to + block * gates * rows_padded * lanes;
+  const auto& [gates, rows, rows_padded, columns, order] = form;
   const std::int64_t width = std::min(lanes, columns - block * lanes);
   for (int g = 0; g < gates; ++g) {
-    for (std::int64_t row = 0; row < rows_padded; ++row, out += lanes) {
-      std::fill(out, out + lanes, T(0));
-      if (row < rows) std::copy_n(matrix + (g * rows + row) * columns + block * lanes, width, out);
+    T* out = to + (block * gates + order[g]) * rows_padded * lanes;
+    const T* from = matrix + g * rows * columns + block * lanes;
+    for (std::int64_t row = 0; row < rows; ++row, out += lanes, from += columns) {
+      std::fill(std::copy_n(from, width, out), out + lanes, T(0));
     }
+    std::fill_n(out, (rows_padded - rows) * lanes, T(0));
   }
 }
 
@@ -82,9 +85,11 @@ void RecurrentPacking<T>::pack(const LayerWeights<T>& to, const T* weight_hh, in
     }
     if (to.recurrent_n != nullptr) pack_rows(to.recurrent_n, weight_hn, 1, h_, h_, lanes_, b);
     if (to.transposed != nullptr && b < sp_ / lanes_) {
-      pack_transposed(to.transposed, weight_hh, {order_.recurrent_gates, h_, hp_, s_}, lanes_, b);
+      pack_transposed(to.transposed, weight_hh, {order_.recurrent_gates, h_, hp_, s_, kAsTheyAre}, lanes_, b);
     }
-    if (to.transposed_n != nullptr) pack_transposed(to.transposed_n, weight_hn, {1, h_, hp_, h_}, lanes_, b);
+    if (to.transposed_n != nullptr) {
+      pack_transposed(to.transposed_n, weight_hn, {1, h_, hp_, h_, kAsTheyAre}, lanes_, b);
+    }
   }
 }
 
@@ -123,7 +128,7 @@ std::size_t Weights<T>::lay_out(std::byte* memory) {
       for (T** p : {&w.norm_c, &w.norm_c_shift}) *p = arena.take<T>(hp_);
     }
     if (projected) w.projection = arena.take<T>(h * sp_);
-    if (training) w.input_rows = arena.take<T>(order.gates * hp_ * w.at.in);
+    if (training) w.input_transposed = arena.take<T>(order.gates * hp_ * round_up(w.at.in, lanes_));
     if (training && projected) w.transposed_projection = arena.take<T>(sp_ * hp_);
     layers_.push_back(w);
   }
@@ -203,29 +208,32 @@ void Weights<T>::pack_layer(const LayerWeights<T>& w, const T* layer) const {
     for (std::int64_t b = index; b < hp / lanes; b += count) {
       for (int g = 0; g < order.gates; ++g) {
         const T* rows = weight_ih + g * h * in;
-        const std::int64_t to = order.input_column[g] * hp * in, unit = b * lanes;
-        pack_rows(w.input + to, rows, 1, h, in, lanes, b);
-        if (w.input_rows == nullptr) continue;
-        std::copy_n(rows + unit * in, std::min(lanes, h - unit) * in, w.input_rows + to + unit * in);
+        pack_rows(w.input + order.input_column[g] * hp * in, rows, 1, h, in, lanes, b);
       }
       if (w.projection != nullptr && b < sp_ / lanes) pack_rows(w.projection, weight_hr, 1, s, h, lanes, b);
       if (w.transposed_projection != nullptr) {
-        pack_transposed(w.transposed_projection, weight_hr, {1, s, sp_, h}, lanes, b);
+        pack_transposed(w.transposed_projection, weight_hr, {1, s, sp_, h, kAsTheyAre}, lanes, b);
       }
+    }
+    const GateMatrix input{order.gates, h, hp, in, order.input_column};
+    for (std::int64_t b = index; w.input_transposed != nullptr && b * lanes < in; b += count) {
+      pack_transposed(w.input_transposed, weight_ih, input, lanes, b);
     }
   });
 }
 
 template <class T>
 Weights<T>::Weights(const RnnConfig& for_config, Phase for_phase, const void* parameters,
-                    const Kernels<T>& kernels)
+                    const Kernels<T>& kernels, std::shared_ptr<SpareMemory> spare)
     : directions_(num_directions(for_config)),
       lanes_(kernels.lanes),
       hp_(round_up(for_config.hidden_size, kernels.lanes)),
       sp_(round_up(state_size(for_config), kernels.lanes)),
-      packing_(for_config, kernels.lanes) {
+      packing_(for_config, kernels.lanes),
+      spare_(std::move(spare)) {
   config = for_config;
   phase = for_phase;
+  spare_->swap(memory_);
   memory_.reserve(lay_out(nullptr));
   lay_out(memory_.span().data());
   for (const LayerWeights<T>& w : layers_) {

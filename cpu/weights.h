@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/arena.h"
@@ -27,7 +30,7 @@ struct LayerWeights {
   // Layer normalisation: [G][Hp] in the order of the gates' row, [G][Hp] canonical, [Hp]; null: none.
   T *norm_x, *norm_h, *norm_c, *norm_c_shift;
   // For training only.
-  T* input_rows;             // W row by row, [G * Hp, in] in the order of the gates' row
+  T* input_transposed;       // W transposed, one gate wide, K = G * Hp in the order of the gates' row
   T* transposed;             // R transposed, one gate wide, K = recurrent_gates * Hp
   T* transposed_n;           // R_n transposed, reset_before
   T* transposed_projection;  // W_hr transposed, one gate wide, K = Sp
@@ -52,10 +55,28 @@ class RecurrentPacking {
   std::int64_t lanes_, h_, hp_, s_, sp_;
 };
 
+// The memory of weights that are gone, for the next: in training new ones come with every step, and pages
+// fresh from the system cost as much as packing.
+class SpareMemory {
+ public:
+  void swap(AlignedMemory& memory) {
+    const std::lock_guard lock(mutex_);
+    std::swap(memory_, memory);
+  }
+
+ private:
+  std::mutex mutex_;
+  AlignedMemory memory_;
+};
+
 template <class T>
 class Weights final : public Packed {
  public:
-  Weights(const RnnConfig& config, Phase phase, const void* parameters, const Kernels<T>& kernels);
+  Weights(const RnnConfig& config, Phase phase, const void* parameters, const Kernels<T>& kernels,
+          std::shared_ptr<SpareMemory> spare);
+  ~Weights() override { spare_->swap(memory_); }
+  Weights(const Weights&) = delete;
+  Weights& operator=(const Weights&) = delete;
   const LayerWeights<T>& layer(std::int64_t layer, bool reverse) const {
     return layers_[static_cast<std::size_t>(layer * directions_ + (reverse && directions_ == 2 ? 1 : 0))];
   }
@@ -70,6 +91,7 @@ class Weights final : public Packed {
   std::int64_t lanes_, hp_, sp_;
   RecurrentPacking<T> packing_;
   std::vector<LayerWeights<T>> layers_;
+  std::shared_ptr<SpareMemory> spare_;
   AlignedMemory memory_;
 };
 

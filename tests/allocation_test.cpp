@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "instruction_sets.h"
 #include "rejected.h"
 #include "rondo/rondo.h"
 
@@ -183,7 +184,23 @@ void expect_training_allocates_nothing(const RnnConfig& config, bool masked) {
   pass();
   const Counts counts = counted(pass);
   EXPECT_EQ(counts.allocations, 0);
-  EXPECT_GT(counts.products, 0) << "the weight gradients, so the counter counts";
+  EXPECT_EQ(counts.products, 0);
+}
+
+// Weight gradients of large layers are a BLAS's, where its vectors are as wide as ours.
+TEST_P(Allocation, TheCounterCountsProductsOfLargeLayers) {
+  const ForcedInstructionSet narrow("scalar");
+  RnnConfig config = valid_config(GetParam());
+  config.hidden_size = 800;
+  Rnn rnn(config, Device{});
+  const Tensor x = filled(DType::kF32, {1, 1, kI});
+  Tape tape;
+  ForwardOptions options;
+  options.tape = &tape;
+  const ForwardResult result = rnn.forward(x, options);
+  BackwardOptions gradients;
+  gradients.dy = result.y;
+  EXPECT_GT(counted([&] { (void)rnn.backward(tape, gradients); }).products, 0);
 }
 
 TEST_P(Allocation, TrainingOverASequenceAllocatesNothing) {

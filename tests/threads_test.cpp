@@ -87,6 +87,32 @@ TEST_P(Threads, BitsDoNotDependOnTheirNumber) {
   }
 }
 
+// One thread takes long sequences by windows of some steps, more of them whole.
+TEST_P(Threads, WindowsOfStepsHaveTheBitsOfTheWholeSequence) {
+  constexpr std::int64_t kSteps = 301, kRows = 7;
+  RnnConfig c = GetParam().config(11, 29, 2);
+  c.direction = Direction::kBidirectional;
+  const Tensor x = random_tensor(c.dtype, {kSteps, kRows, 11}, 60);
+  Tensor lengths(DType::kI64, {kRows});
+  for (std::int64_t r = 0; r < kRows; ++r) lengths.span<std::int64_t>()[r] = kSteps - 45 * r;
+  for (const bool ragged : {false, true}) {
+    const auto infer = [&](int threads) {
+      set_num_threads(threads);
+      Rnn rnn(c, Device{});
+      ForwardOptions options;
+      if (ragged) options.lengths = lengths;
+      return rnn.forward(x, options);
+    };
+    const ForwardResult windows = infer(1), whole = infer(2);
+    EXPECT_TRUE(same_bits(windows.y, whole.y)) << ragged;
+    EXPECT_TRUE(same_bits(windows.h_n, whole.h_n)) << ragged;
+  }
+  set_num_threads(1);
+  const Outcome windows = train(c, kSteps, kRows);
+  set_num_threads(2);
+  EXPECT_EQ(differences(windows, train(c, kSteps, kRows)), "");
+}
+
 // Phases that threads divide by units of h and of c, and rows that one thread has to see whole.
 TEST(ThreadsWithOptions, BitsDoNotDependOnTheirNumber) {
   set_calibration(free_threads());

@@ -28,7 +28,7 @@ const std::vector<Isa>& isas() {
       // Filling is compiled for the instruction set as well: a machine that lacks it must not run it.
       if ((kTargets[i] & HWY_TARGETS & machine) == 0) continue;
       found->push_back({kNames[i], {}});
-      for (const FillFunction* fill : {kFillSimple, kFillLstm, kFillGru, kFillNorms, kFillMasks})
+      for (const FillFunction* fill : {kFillSimple, kFillLstm, kFillGru, kFillNorms, kFillMasks, kFillOuter})
         fill[i](found->back().tables);
     }
     return found;

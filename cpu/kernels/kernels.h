@@ -124,14 +124,32 @@ struct BackwardStep {
   StepNorms<T> norms;
 };
 
-// out [rows][columns] = in [rows][k] * B, B packed one gate wide; columns is a multiple of lanes.
+// out [rows][width] = in [rows][k] * B, or that added to it. B: k rows of a matrix of packed_k rows that is
+// packed one gate wide, from the first of them on.
 template <class T>
 struct Product {
   const T* in;
   std::int64_t ld_in, k;
   const T* packed;
+  std::int64_t packed_k;
   T* out;
-  std::int64_t ld_out;
+  std::int64_t ld_out, width;
+  bool add;
+};
+
+// c [columns of a][columns of b] += a transposed times b: outer products of their rows, summed over `rows`.
+// Every element is one sum in the order of rows, whatever block of c a call is for.
+template <class T>
+struct OuterProducts {
+  const T* a;
+  std::int64_t ld_a;
+  const T* b;
+  std::int64_t ld_b, rows;
+  T* c;
+  std::int64_t ld_c;
+};
+struct Block {
+  std::int64_t row_begin, row_end, column_begin, column_end;
 };
 
 // A row of a mask: unit j is 0 where its number of 24 bits is below `below`, else kept. The numbers are those
@@ -147,6 +165,7 @@ struct Kernels {
   std::int64_t lanes;     // units a vector
   std::int64_t row_tile;  // rows worked on at once by the widest product; work is split at its multiples
   void (*product)(const Product<T>&, const Range&);
+  void (*add_outer_products)(const OuterProducts<T>&, const Block& of_c);
   using Forward = void (*)(const ForwardStep<T>&, const Range&);
   using Backward = void (*)(const BackwardStep<T>&, const Range&);
   // Phases of a step. A second there is under reset_before, a projection and layer normalisation, else null.
@@ -170,7 +189,8 @@ struct Kernels {
 // where the build lacks it.
 using KernelTables = std::tuple<Kernels<float>, Kernels<double>>;
 using FillFunction = void (*)(KernelTables&);
-extern const FillFunction kFillSimple[], kFillLstm[], kFillGru[], kFillNorms[], kFillMasks[];
+extern const FillFunction kFillSimple[], kFillLstm[], kFillGru[], kFillNorms[], kFillMasks[],
+    kFillOuter[];
 #define RONDO_EACH_ISA(fill) \
   { HWY_CHOOSE_AVX3(fill), HWY_CHOOSE_AVX2(fill), HWY_CHOOSE_NEON(fill), HWY_CHOOSE_FALLBACK(fill) }
 

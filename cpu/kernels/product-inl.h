@@ -33,7 +33,7 @@ constexpr std::int64_t kLanes = hn::MaxLanes(hn::ScalableTag<T>());
 template <class T>
 struct Operand {
   const T* packed;
-  std::int64_t k;
+  std::int64_t k, packed_k;  // rows that are multiplied, and those that are packed
   const T* in;
   std::int64_t ld, group;
 };
@@ -46,7 +46,8 @@ HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t b
   using V = hn::Vec<decltype(d)>;
   constexpr int kColumns = kBlocks * G, kInputs = kPerGate ? G : 1;
   const T* HWY_RESTRICT blocks[kBlocks];
-  HWY_UNROLL(24) for (int b = 0; b < kBlocks; ++b) blocks[b] = p.packed + (block + b) * p.k * G * kLanes<T>;
+  HWY_UNROLL(24)
+  for (int b = 0; b < kBlocks; ++b) blocks[b] = p.packed + (block + b) * p.packed_k * G * kLanes<T>;
   const T* HWY_RESTRICT in = p.in + row * p.ld;
   V sums[kRows * kColumns];
   HWY_UNROLL(24) for (int s = 0; s < kRows * kColumns; ++s) sums[s] = hn::Zero(d);
@@ -131,7 +132,7 @@ HWY_INLINE void MultiplyTiles(const Args& args, const Operand<T>& p, const Range
 
 // One gate wide, two blocks at once re-use a broadcast; more gates do so by themselves.
 template <int G>
-constexpr int kMostRows = kAccumulators / (G == 1 ? 2 : G);
+constexpr int kMostRows = kAccumulators / (G == 1 ? 3 : G);
 
 // kRows rows at a time while there are so many, then fewer. The fewer rows, the more blocks at once: few
 // accumulators leave the multipliers waiting for one another's sums.
@@ -154,12 +155,12 @@ enum class Multiplies { kState, kCandidate, kProjection };
 template <int G, auto kEpilogue, Multiplies kWhat = Multiplies::kState, class T>
 void RunForward(const ForwardStep<T>& a, const Range& range) {
   if constexpr (kWhat == Multiplies::kCandidate) {
-    return Multiply<G, false, kEpilogue>(a, Operand<T>{a.recurrent_n, a.k, a.rh, a.hp, 0}, range);
+    return Multiply<G, false, kEpilogue>(a, Operand<T>{a.recurrent_n, a.k, a.k, a.rh, a.hp, 0}, range);
   }
   if constexpr (kWhat == Multiplies::kProjection) {
-    return Multiply<G, false, kEpilogue>(a, Operand<T>{a.projection, a.h, a.m, a.ld_m, 0}, range);
+    return Multiply<G, false, kEpilogue>(a, Operand<T>{a.projection, a.h, a.h, a.m, a.ld_m, 0}, range);
   }
-  const Operand<T> p{a.recurrent, a.k, a.h_in, a.sp, a.group};
+  const Operand<T> p{a.recurrent, a.k, a.k, a.h_in, a.sp, a.group};
   if constexpr (G > 1) {
     if (a.group != 0) return Multiply<G, true, kEpilogue>(a, p, range);
   }
@@ -176,7 +177,7 @@ HWY_INLINE void MaskSums(const BackwardStep<T>& a, At<D> at, const T* sums) {
 template <auto kEpilogue, class T>
 void RunBackward(const BackwardStep<T>& a, const Range& range) {
   using D = hn::ScalableTag<T>;
-  const Operand<T> p{a.recurrent, a.k, a.da, a.ld_da, 0};
+  const Operand<T> p{a.recurrent, a.k, a.k, a.da, a.ld_da, 0};
   if (a.segments == 1 || a.k == 0) return Multiply<1, false, MaskSums<kEpilogue, D>>(a, p, range);
   const std::int64_t k = a.k / a.segments;
   HWY_ALIGN T part[kLanes<T>];
@@ -184,8 +185,8 @@ void RunBackward(const BackwardStep<T>& a, const Range& range) {
     for (At<D> at{range.row_begin, block * kLanes<T>}; at.row < range.row_end; ++at.row) {
       auto sum = hn::Zero(D());
       for (int s = 0; s < a.segments; ++s) {
-        const Operand<T> segment{p.packed + (block * a.k + s * k) * kLanes<T>, k, p.in + s * k, p.ld, 0};
-        Accumulate<1, 1, 1, false>(segment, at.row, 0, part);
+        const Operand<T> segment{p.packed + s * k * kLanes<T>, k, a.k, p.in + s * k, p.ld, 0};
+        Accumulate<1, 1, 1, false>(segment, at.row, block, part);
         sum = hn::MulAdd(at.Load(a.mask + s * a.mask_group, a.sp), hn::Load(D(), part), sum);
       }
       kEpilogue(a, at, sum);

@@ -54,11 +54,14 @@ HWY_INLINE void StoreFirstStateGradient(const BackwardStep<T>& a, At<D> at, hn::
 
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void StoreProduct(const Product<T>& a, At<D> at, const T* sums) {
-  at.Store(hn::Load(D(), sums), a.out, a.ld_out);
+  auto sum = hn::Load(D(), sums);
+  if (a.add) sum = hn::Add(sum, at.LoadPart(a.out, a.ld_out, a.width));
+  at.StorePart(sum, a.out, a.ld_out, a.width);
 }
 template <class T>
 void RunProduct(const Product<T>& a, const Range& range) {
-  Multiply<1, false, StoreProduct<hn::ScalableTag<T>>>(a, Operand<T>{a.packed, a.k, a.in, a.ld_in, 0}, range);
+  Multiply<1, false, StoreProduct<hn::ScalableTag<T>>>(
+      a, Operand<T>{a.packed, a.k, a.packed_k, a.in, a.ld_in, 0}, range);
 }
 
 template <class T>
