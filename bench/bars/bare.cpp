@@ -19,7 +19,8 @@ class BareSteps {
   explicit BareSteps(const bench::ShapeOptions& options)
       : config_(config_of(options)),
         kernels_(cpu::kernels<float>()),
-        weights_(config_, Phase::kInference, parameters(config_).view().data, kernels_),
+        weights_(config_, Phase::kInference, parameters(config_).view().data, kernels_,
+                 std::make_shared<cpu::SpareMemory>()),
         hp_(cpu::round_up(options.h, kernels_.lanes)),
         t_(options.t),
         n_(options.n),
@@ -29,7 +30,15 @@ class BareSteps {
     float *at = memory_.span<float>().data(), *x = at, *row = x + x_room(options);
     h_[0] = row + n_ * gates * hp_;
     h_[1] = h_[0] + n_ * hp_;
-    product_ = {x, options.i, options.i, w.input, row, gates * hp_};
+    product_ = {.in = x,
+                .ld_in = options.i,
+                .k = options.i,
+                .packed = w.input,
+                .packed_k = options.i,
+                .out = row,
+                .ld_out = gates * hp_,
+                .width = gates * hp_,
+                .add = false};
     step_.recurrent = w.recurrent;
     step_.recurrent_n = w.recurrent_n;
     step_.k = options.h;
