@@ -68,7 +68,7 @@ std::filesystem::path kept_results() {
   std::string date;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(RONDO_BENCH_RESULTS, error)) {
-    if (entry.path().extension() != ".json" || is_regret_file(entry.path())) continue;
+    if (entry.path().extension() != ".json" || !is_result_file(entry.path())) continue;
     const ResultFile file = read_results(entry.path());
     if (gpu_rows({file}).empty() || file.context.text("date") < date) continue;
     newest = entry.path();

@@ -36,6 +36,7 @@ foreach(diff "${PROGRAM};diff" "${compare}")
 endforeach()
 
 expect(0 "page.html" "${PROGRAM}" report old.json --gpu published --out page.html)
+expect(0 "page.html" "${PROGRAM}" report old.json --out page.html)  # looks through the files that are kept
 expect(2 "torn.json: is damaged" "${PROGRAM}" report old.json torn.json --out none.html)
 expect(2 "torn.json: is damaged" "${PROGRAM}" report old.json --gpu torn.json --out none.html)
 expect(2 "old.json: has no row that ran on a GPU" "${PROGRAM}" report old.json --gpu old.json --out none.html)

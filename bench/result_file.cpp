@@ -233,4 +233,10 @@ bool is_regret_file(const std::filesystem::path& path) {
   return json.contains("format") && json["format"] == kRegret;
 }
 
+bool is_result_file(const std::filesystem::path& path) {
+  const Json json = read_json(path);
+  return !json.contains("format") && json.contains("context") && json["context"].is_object() &&
+         json["context"].value("format", Json()) == kResults;
+}
+
 }  // namespace bench

@@ -72,6 +72,8 @@ struct RegretFile {
 // FileError for anything but a whole file of that format.
 ResultFile read_results(const std::filesystem::path& path);
 RegretFile read_regret(const std::filesystem::path& path);
-bool is_regret_file(const std::filesystem::path& path);  // by its format; FileError when it cannot be read
+// By their formats; FileError when it cannot be read.
+bool is_regret_file(const std::filesystem::path& path);
+bool is_result_file(const std::filesystem::path& path);
 
 }  // namespace bench
