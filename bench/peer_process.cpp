@@ -246,6 +246,16 @@ void PeerProcess::rest() {
 
 double PeerProcess::cpu_seconds() const { return child_ ? child_->cpu_seconds() : 0; }
 
+std::filesystem::path own_program() {
+  std::error_code none;
+  return std::filesystem::read_symlink("/proc/self/exe", none);
+}
+
+PeerFolders peer_folders() {
+  const std::filesystem::path source = RONDO_SOURCE;
+  return {own_program().parent_path(), source / "bench/peers", source / ".cache/peers"};
+}
+
 std::vector<PeerProcess> known_peers(const PeerFolders& folders) {
   const std::filesystem::path own = folders.environment / "bin/python3";
   const std::string python = !folders.environment.empty() && exists(own) ? own.string() : "python3";

@@ -49,4 +49,8 @@ struct PeerFolders {
 };
 std::vector<PeerProcess> known_peers(const PeerFolders& folders);
 
+std::filesystem::path own_program();
+// Beside this program, in the sources that it was built from, and as tools/install-peers installs.
+PeerFolders peer_folders();
+
 }  // namespace bench

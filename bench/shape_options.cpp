@@ -42,6 +42,16 @@ void add_run_options(CLI::App& app, ShapeOptions& options) {
                "on a GPU: capture one run (of training: forward and backward) in a CUDA graph, time replays");
 }
 
+std::string row_text(const ShapeOptions& s) {
+  std::string text = "--cell " + s.cell;
+  for (const auto& [name, size] :
+       {std::pair{"t", s.t}, {"n", s.n}, {"i", s.i}, {"h", s.h}, {"layers", s.layers}}) {
+    text += std::string(" --") + name + " " + std::to_string(size);
+  }
+  return text + (s.bidirectional ? " --bidirectional" : "") + " --phase " + s.phase + " --dtype " + s.dtype +
+         " --math " + s.math;
+}
+
 double flops(const ShapeOptions& options) {
   const double gates = options.cell == "lstm" ? 4 : options.cell == "gru" ? 3 : 1;
   const double directions = options.bidirectional ? 2 : 1;

@@ -34,6 +34,9 @@ void add_shape_options(CLI::App& app, ShapeOptions& options);
 // Those of them that are not about the shape: --threads, --device, --dtype, --math, --graph.
 void add_run_options(CLI::App& app, ShapeOptions& options);
 
+// The options above of a shape, as a row for a peer: --cell to --phase, --dtype and --math.
+std::string row_text(const ShapeOptions& options);
+
 // Floating-point operations of one run: 2 T N G H (I + H) a layer and direction, where the input of a
 // later layer is the output of both directions; three times that for training.
 double flops(const ShapeOptions& options);

@@ -144,13 +144,6 @@ struct PeerRun {
   bool on_gpu = false;
 };
 
-std::string row_text(const ShapeOptions& s, const PeerRun& run) {
-  return "--cell " + s.cell + " --t " + std::to_string(s.t) + " --n " + std::to_string(s.n) + " --i " +
-         std::to_string(s.i) + " --h " + std::to_string(s.h) + " --layers " + std::to_string(s.layers) +
-         (s.bidirectional ? " --bidirectional" : "") + " --phase " + s.phase + " --dtype " + s.dtype +
-         " --math " + s.math + " --brief --threads " + std::to_string(run.threads) + run.options;
-}
-
 class Suite {
  public:
   explicit Suite(const SuiteOptions& options) : options_(options), gpu_(find_gpu()), rows_(rows_of(options)) {
@@ -202,10 +195,7 @@ class Suite {
   }
 
   void find_peers(Json& facts) {
-    std::error_code none;
-    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
-    const std::filesystem::path source = RONDO_SOURCE;
-    for (PeerProcess& peer : known_peers({program, source / "bench/peers", source / ".cache/peers"})) {
+    for (PeerProcess& peer : known_peers(peer_folders())) {
       const nlohmann::json about = peer.about();
       if (about.contains("error")) {
         const std::string why = about.at("error");
@@ -225,7 +215,9 @@ class Suite {
     if (row.plan.of_options || interrupted != 0) return;
     for (PeerProcess& peer : peers_) {
       for (const PeerRun& run : runs_of(peer, row.plan.row.shape)) {
-        const nlohmann::json answer = peer.ask(row_text(row.plan.row.shape, run), 60);
+        const nlohmann::json answer = peer.ask(
+            row_text(row.plan.row.shape) + " --brief --threads " + std::to_string(run.threads) + run.options,
+            60);
         if (interrupted != 0) return;  // which a peer on the same terminal is too
         add(entry_of(row, run, answer));
       }

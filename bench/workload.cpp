@@ -166,23 +166,6 @@ class Steps : public Workload {
 
 }  // namespace
 
-rondo::RnnConfig config_of(const ShapeOptions& options) {
-  rondo::RnnConfig config;
-  config.cell = options.cell == "lstm"  ? rondo::Cell::kLstm
-                : options.cell == "gru" ? rondo::Cell::kGru
-                                        : rondo::Cell::kSimpleRnn;
-  config.input_size = options.i;
-  config.hidden_size = options.h;
-  config.num_layers = options.layers;
-  if (options.bidirectional) config.direction = rondo::Direction::kBidirectional;
-  using enum rondo::DType;
-  for (const rondo::DType dtype : {kF32, kF64, kF16, kBf16}) {
-    if (options.dtype == to_string(dtype)) config.dtype = dtype;
-  }
-  if (options.math == "tf32") config.math_mode = rondo::MathMode::kTf32;
-  return config;
-}
-
 std::unique_ptr<Workload> make_workload(const ShapeOptions& options, rondo::Device device) {
   if (options.phase == "inference") return std::make_unique<Inference>(options, device);
   if (options.phase == "training") return std::make_unique<Training>(options, device);

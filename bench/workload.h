@@ -5,12 +5,9 @@
 #include <string>
 
 #include "bench/result.h"
-#include "bench/shape_options.h"
-#include "rondo/rondo.h"
+#include "bench/shape_config.h"
 
 namespace bench {
-
-rondo::RnnConfig config_of(const ShapeOptions& options);
 
 class Workload {
  public:

@@ -15,8 +15,8 @@ struct Columns {
 // to[j] += sum of column j of `from`, or of its products with `times`, over `rows` rows, and so also[j];
 // summed in blocks, which keeps long sums exact enough. times.data and also may be null.
 template <class T>
-void add_column_sums(T* to, T* also, Columns<T> from, Columns<T> times, std::int64_t rows,
-                     std::int64_t width) {
+void add_column_sums(T* to, Columns<T> from, Columns<T> times, std::int64_t rows, std::int64_t width,
+                     T* also = nullptr) {
   constexpr std::int64_t kColumns = 64, kRows = 64;
   T part[kColumns], sum[kColumns];
   for (std::int64_t j = 0; j < width; j += kColumns) {
@@ -39,7 +39,7 @@ void add_column_sums(T* to, T* also, Columns<T> from, Columns<T> times, std::int
 
 template <class T>
 void add_column_sums(T* to, Columns<T> from, std::int64_t rows, std::int64_t width) {
-  add_column_sums<T>(to, nullptr, from, {nullptr, 0}, rows, width);
+  add_column_sums(to, from, Columns<T>{nullptr, 0}, rows, width);
 }
 
 }  // namespace rondo::cpu

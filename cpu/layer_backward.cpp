@@ -238,8 +238,8 @@ void Layers<T>::bias_gradients(const LayerBackward& call, const Memory& m, const
   for (int g = 0; g < order_.gates && config_.bias != Bias::kNone; ++g) {
     const int input = order_.input_column[g], recurrent = order_.recurrent_column[g];
     T* const bias_hh = config_.bias == Bias::kSingle ? nullptr : to + at.bias_hh + g * h_;
-    add_column_sums<T>(to + at.bias_ih + g * h_, input == recurrent ? bias_hh : nullptr,
-                       {da + input * hp_, ld}, {nullptr, 0}, flat_rows, h_);
+    add_column_sums(to + at.bias_ih + g * h_, {da + input * hp_, ld}, Columns<T>{nullptr, 0}, flat_rows, h_,
+                    input == recurrent ? bias_hh : nullptr);
     if (bias_hh == nullptr || input == recurrent) continue;
     add_column_sums(bias_hh, {da + recurrent * hp_, ld}, flat_rows, h_);
   }

@@ -94,13 +94,13 @@ void Layers<T>::norm_gradients(const Memory& m, const Saved& s, std::int64_t fla
   const std::int64_t ld = order_.columns * hp_, ld_normal = order_.gates * hp_;
   for (int g = 0; g < order_.gates; ++g) {
     const std::int64_t input = order_.input_column[g] * hp_, recurrent = order_.recurrent_column[g] * hp_;
-    add_column_sums<T>(to + at.norm_ih + g * h_, nullptr, {s.gates + input, ld},
-                       {s.norms.normal_x + input, ld_normal}, flat_rows, h_);
-    add_column_sums<T>(to + at.norm_hh + g * h_, nullptr, {s.gates + recurrent, ld},
-                       {s.norms.normal_h + g * hp_, ld_normal}, flat_rows, h_);
+    add_column_sums(to + at.norm_ih + g * h_, {s.gates + input, ld}, {s.norms.normal_x + input, ld_normal},
+                    flat_rows, h_);
+    add_column_sums(to + at.norm_hh + g * h_, {s.gates + recurrent, ld},
+                    {s.norms.normal_h + g * hp_, ld_normal}, flat_rows, h_);
   }
   if (config_.cell != Cell::kLstm) return;
-  add_column_sums<T>(to + at.norm_c, nullptr, {m.dnormalised, hp_}, {s.norms.normal_c, hp_}, flat_rows, h_);
+  add_column_sums(to + at.norm_c, {m.dnormalised, hp_}, {s.norms.normal_c, hp_}, flat_rows, h_);
   add_column_sums(to + at.norm_c_bias, {m.dnormalised, hp_}, flat_rows, h_);
 }
 

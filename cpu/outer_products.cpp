@@ -1,5 +1,4 @@
-// Shares of the result for the threads; for a BLAS, whose sums hang on sizes, the same for any number of
-// them.
+// Shares of the result for threads. A BLAS's sums hang on sizes: its shares are the same for any number.
 #include "cpu/outer_products.h"
 
 #include <cblas.h>
@@ -80,8 +79,7 @@ void add_outer_products(const Kernels<T>& kernels, const OuterProducts<T>& p, st
   const bool by_blas = suits_blas(kernels, m, n);
   const bool by_rows = m >= n;
   const std::int64_t size = by_rows ? m : n;
-  // Below about 50 us of work a hand-over does not pay. Our kernel's sums are the same in whatever share of
-  // c.
+  // Below about 50 us of work a hand-over does not pay. Our kernel's sums do not hang on the share of c.
   constexpr std::int64_t kLeast = 48;
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(p.rows);
   const std::int64_t most = flops < 2e6 ? 1 : std::max<std::int64_t>(1, size / kLeast);

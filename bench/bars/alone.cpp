@@ -94,7 +94,7 @@ bool time_calls(Row& row, const Effort& effort, const Stopped& stopped) {
 }
 
 bool time_start(Row& row, const Effort& effort, const Stopped& stopped) {
-  const std::string shape = row_text(row.shape, rondo::num_threads());
+  const std::string shape = row_text(row.shape) + " --threads " + std::to_string(rondo::num_threads());
   for (int round = 0; round < effort.rounds; ++round) {
     if (stopped()) return false;
     add_once(own_process(), row, "plan", shape + " --once plan", 1);
@@ -104,7 +104,7 @@ bool time_start(Row& row, const Effort& effort, const Stopped& stopped) {
 }
 
 bool measure_memory(Row& row, const Effort& effort, const Stopped& stopped) {
-  const std::string question = row_text(row.shape, 1) + " --once memory";
+  const std::string question = row_text(row.shape) + " --threads 1 --once memory";
   for (int round = 0; round < std::min(effort.rounds, kMostMemoryRounds); ++round) {
     if (stopped()) return false;
     add_once(own_process(), row, "rondo MB", question, 1e6);

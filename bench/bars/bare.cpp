@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bench/peers/peer_program.h"
+#include "bench/shape_config.h"
 #include "core/memory.h"
 #include "cpu/kernels/kernels.h"
 #include "cpu/team.h"
@@ -17,7 +18,7 @@ using namespace rondo;
 class BareSteps {
  public:
   explicit BareSteps(const bench::ShapeOptions& options)
-      : config_(config_of(options)),
+      : config_(checked_config(options)),
         kernels_(cpu::kernels<float>()),
         weights_(config_, Phase::kInference, parameters(config_).view().data, kernels_,
                  std::make_shared<cpu::SpareMemory>()),
@@ -67,18 +68,12 @@ class BareSteps {
   }
 
  private:
-  static RnnConfig config_of(const bench::ShapeOptions& options) {
+  static RnnConfig checked_config(const bench::ShapeOptions& options) {
     if (options.phase != "step" || options.threads != 1 || options.layers != 1 || options.bidirectional ||
         options.dtype != "f32") {
       throw bench::BadOption("the bare loop has --phase step, --threads 1, one layer, f32 only");
     }
-    RnnConfig config;
-    config.cell = options.cell == "lstm"  ? Cell::kLstm
-                  : options.cell == "gru" ? Cell::kGru
-                                          : Cell::kSimpleRnn;
-    config.input_size = options.i;
-    config.hidden_size = options.h;
-    return config;
+    return bench::config_of(options);
   }
   // Whole vectors, so that what follows is aligned.
   static std::int64_t x_room(const bench::ShapeOptions& options) {

@@ -12,27 +12,11 @@ namespace {
 
 constexpr double kMostSeconds = 60;  // for an answer
 
-std::filesystem::path own_program() {
-  std::error_code none;
-  return std::filesystem::read_symlink("/proc/self/exe", none);
-}
-
 constexpr const char* kBare = "bare";
 
 }  // namespace
 
 PeerProcess own_process() { return PeerProcess(kOwn, {own_program().string()}); }
-
-PeerFolders peer_folders() {
-  const std::filesystem::path source = RONDO_SOURCE;
-  return {own_program().parent_path(), source / "bench/peers", source / ".cache/peers"};
-}
-
-std::string row_text(const ShapeOptions& s, int threads) {
-  return "--cell " + s.cell + " --t " + std::to_string(s.t) + " --n " + std::to_string(s.n) + " --i " +
-         std::to_string(s.i) + " --h " + std::to_string(s.h) + " --phase " + s.phase + " --threads " +
-         std::to_string(threads);
-}
 
 Engines::Engines(const std::set<int>& threads) {
   std::set<std::string> present;
@@ -65,7 +49,8 @@ double Engines::cpu_seconds() const {
 }
 
 void Engines::ask(Engine& engine, Row& row, double seconds) {
-  const std::string question = row_text(row.shape, engine.threads) + " --seconds " + std::to_string(seconds);
+  const std::string question = row_text(row.shape) + " --threads " + std::to_string(engine.threads) +
+                               " --seconds " + std::to_string(seconds);
   const nlohmann::json answer = engine.process.ask(question, kMostSeconds);
   engine.process.rest();
   const double us = answer.value("median_us", 0.0);

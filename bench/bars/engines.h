@@ -40,8 +40,5 @@ class Engines {
 };
 
 PeerProcess own_process();  // this program as a child
-PeerFolders peer_folders();
-// The options of a row of a child.
-std::string row_text(const ShapeOptions& shape, int threads);
 
 }  // namespace bench::bars

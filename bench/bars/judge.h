@@ -33,7 +33,7 @@ struct JudgedRow {
   std::optional<Interval> ratio;      // the peer's time over Rondo's; elsewhere `what` over `over`
   std::optional<Interval> own_ratio;  // Rondo's time over its own on one thread, where a bar asks for it
   double limit_us = 0, share = 0;
-  bool undecided = false;             // a bar lies within its interval, which more rounds may narrow
+  bool undecided = false;  // a bar lies within its interval, which more rounds may narrow
 };
 
 struct JudgedMean {

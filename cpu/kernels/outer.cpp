@@ -1,5 +1,4 @@
-// Gradients of weights: sums over all rows of outer products. a and b lie as the passes left them, row by
-// row.
+// Gradients of weights: outer products summed over all rows, which lie as the passes left them.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/outer.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep

@@ -130,7 +130,7 @@ HWY_INLINE void MultiplyTiles(const Args& args, const Operand<T>& p, const Range
   if constexpr (kBlocks > 1) MultiplyTiles<G, kPerGate, kEpilogue, kRows, (kBlocks + 1) / 2>(args, p, rest);
 }
 
-// One gate wide, two blocks at once re-use a broadcast; more gates do so by themselves.
+// One gate wide, three blocks at once re-use a broadcast; more gates do so by themselves.
 template <int G>
 constexpr int kMostRows = kAccumulators / (G == 1 ? 3 : G);
 
