@@ -222,11 +222,12 @@ double limit_us(const ShapeOptions& s, const Limits& limits, int threads) {
   const double product = 2 * gates * h * h * n / rate, step = std::max(product, read_us(gates * h * h));
   const double pointwise = activations * h * n * t / (limits.activations_per_us * scale);
   const bool training = s.phase == "training";
+  const double steps = s.phase == "inference" ? t - 1 : t;  // with a state: inference starts without one
   double us = 0;
   for (std::int64_t layer = 0; layer < s.layers; ++layer) {
     const double inputs = layer == 0 ? static_cast<double>(s.i) : directions * h;
     const double input_product = std::max(2 * gates * h * inputs * t * n / rate, read_us(gates * h * inputs));
-    us += directions * ((training ? 3 : 1) * input_product + (training ? 2 : 1) * t * step +
+    us += directions * ((training ? 3 : 1) * input_product + (training ? 2 : 1) * steps * step +
                         (training ? t * product : 0) + pointwise);
   }
   return us;

@@ -87,7 +87,6 @@ ForwardStep<T> Layers<T>::forward_step(const LayerForward& call, const Memory& m
   ForwardStep<T> step{};
   step.recurrent = m.w.recurrent;
   step.recurrent_n = m.w.recurrent_n;
-  step.k = s_;
   step.group = step.mask_group = masked && call.masks.groups > 1 ? seq.n * sp_ : 0;
   step.ld_gates = seq.row_stride * ld;
   step.bias = m.w.bias;
@@ -153,6 +152,7 @@ void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Sa
       const int now = static_cast<int>(i & 1);
       units.row_end = own_states.row_end = std::min(row_end, seq.rows(s));
       const bool any = units.row_begin < units.row_end;
+      a.k = i == 0 && call.h0 == nullptr ? 0 : s_;  // nothing to add for a state of zeros
       a.gates = gates + (start - window.row) * ld;
       a.c_saved = rows(saved.c, start, hp_);
       a.h_prev = m.h[now];

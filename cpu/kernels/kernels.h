@@ -60,7 +60,7 @@ struct StepNorms {
 template <class T>
 struct ForwardStep {
   const T* recurrent;    // packed R; its K is S
-  std::int64_t k;        // S
+  std::int64_t k;        // S; 0: h_{t-1} is zero, no product
   const T* h_in;         // [rows][Sp], input of the product: h_{t-1}, masked under recurrent dropout
   std::int64_t group;    // elements between the gates' own h_in; 0: one for all gates
   T* gates;              // [rows] ld_gates: W x in; activations out when training
