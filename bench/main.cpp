@@ -134,6 +134,9 @@ CLI::App* add_regret(CLI::App& app, bench::RegretOptions& o) {
       ->capture_default_str();
   regret->add_option("--shapes", o.shapes, "how many shapes to score (default: all)")
       ->check(CLI::Range(1, 100000));
+  regret->add_option("--rounds", o.rounds, "how often all shapes are measured")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   regret->add_option("--json", o.json, "a file to write the results to");
   return regret;
 }

@@ -1,4 +1,4 @@
-// Tunes, then measures both devices of a grid in turn and compares the choice with the smaller time.
+// Tunes, then measures both devices of a grid in turn, in rounds, and compares the choice with the smaller time.
 #include "bench/regret.h"
 
 #include <algorithm>
@@ -76,14 +76,7 @@ class Regret {
     file_["format"] = "rondo-regret 1";
     file_["context"] = run_context(gpu_);
     file_["devices"] = {sides_[0].name, sides_[1].name};
-    std::vector<rondo::Work> grid = tuning::scoring_grid(rondo::published_calibration(), kSlowestUs);
-    if (options_.shapes > 0) grid.resize(std::min(grid.size(), static_cast<std::size_t>(options_.shapes)));
-    for (std::size_t i = 0; i < grid.size() && interrupted == 0; ++i) {
-      show("scoring", static_cast<double>(i) / static_cast<double>(grid.size()));
-      decisions_.push_back(tuning::decide(
-          grid[i], sides_, tuning::measure(grid[i], sides_, {.samples = 9, .sample_us = 2000}), tuned_));
-      if (i % 20 == 19) write(false);
-    }
+    score_grid();
     write(interrupted == 0);
     tuning::Progress::end();
     if (interrupted != 0) return stopped();
@@ -93,6 +86,24 @@ class Regret {
  private:
   void show(const char* what, double part) {
     progress_.show(what, part, std::to_string(std::lround(100 * part)) + " %");
+  }
+  // All shapes, and all again: what other programs take for a while then falls on a part of a shape's samples,
+  // not on all samples of some shapes.
+  void score_grid() {
+    std::vector<rondo::Work> grid = tuning::scoring_grid(rondo::published_calibration(), kSlowestUs);
+    if (options_.shapes > 0) grid.resize(std::min(grid.size(), static_cast<std::size_t>(options_.shapes)));
+    std::vector<std::vector<std::vector<double>>> samples(grid.size());
+    const std::size_t all = grid.size() * static_cast<std::size_t>(options_.rounds);
+    for (std::size_t i = 0; i < all; ++i) {
+      const std::size_t row = i % grid.size();
+      if (row == 0 && i > 0) write(false);
+      show("scoring", static_cast<double>(i) / static_cast<double>(all));
+      if (interrupted != 0) return;
+      tuning::add_samples(grid[row], sides_, {.samples = 5, .sample_us = 1500}, samples[row]);
+      decisions_.resize(std::max(decisions_.size(), row + 1));
+      decisions_[row] =
+          tuning::decide(grid[row], sides_, tuning::quantiles(samples[row], 0.5), tuned_);
+    }
   }
   static int stopped() {
     std::fprintf(stderr, "regret was interrupted\n");

@@ -8,6 +8,7 @@ namespace bench {
 struct RegretOptions {
   double tune_seconds = 20;
   int shapes = 0;  // of those that are scored, the first so many; 0: all
+  int rounds = 5;  // over the shapes
   std::string json;
 };
 

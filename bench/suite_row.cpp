@@ -25,7 +25,8 @@ rondo::Work work_of(const ShapeOptions& shape, bool on_host) {
           .t = shape.phase == "step" ? 1 : shape.t,
           .n = shape.n,
           .data_on_host = on_host,
-          .parameters_on_host = on_host};
+          .parameters_on_host = on_host,
+          .from_zeros = shape.phase == "inference"};
 }
 
 // A runner with its workload, once that has run.

@@ -23,12 +23,14 @@ struct Sizes {
         column(num_gates(c.cell) * h),
         recurrent(column * s + (c.projection_size > 0 ? h * s : 0)),
         element(static_cast<double>(element_bytes(c.dtype))),
+        from_zeros(work.from_zeros),
         training(work.phase == Phase::kTraining),
         again(training && c.checkpoint_every > 0) {}
   double t, n, h, s, layers, directions, inputs, inner;
   double column;     // gates of a row
   double recurrent;  // weights that are read at each step, of one layer and direction
   double element;
+  bool from_zeros;
   bool training, again;  // again: checkpoints have backward run the steps once more
 };
 
@@ -45,13 +47,24 @@ double handover_us(const Sizes& z, const CpuCost& cost) {
   return z.training ? cost.training_handover_us : cost.handover_us;
 }
 
-// One step of one layer and direction, of a thread that has so many rows and such a part of the units.
-double step_us(const Sizes& z, const CpuCost& cost, double rows, double part) {
+// Reading or multiplying so many weights, whichever takes longer, for a thread that has so many rows.
+double product_us(const Sizes& z, const CpuCost& cost, double rows, double weights) {
+  return std::max(2 * weights * rows / (cost.flops_per_us * 4 / z.element), read_us(weights * z.element, cost));
+}
+
+// What the first step of a forward pass does not do without a state.
+double spared_us(const Sizes& z, const CpuCost& cost, double rows, double part) {
+  const double projection = z.recurrent - z.column * z.s;
+  return product_us(z, cost, rows, z.recurrent * part) - product_us(z, cost, rows, projection * part);
+}
+
+// All steps of one layer and direction, of a thread that has so many rows and such a part of the units.
+double steps_us(const Sizes& z, const CpuCost& cost, double rows, double part) {
   const double width = 4 / z.element;  // rates are given for f32; vectors hold bytes
-  const double weights = z.recurrent * part;
-  const double products = 2 * weights * rows / (cost.flops_per_us * width);
   const double pointwise = z.column * part * rows / (cost.elements_per_us * width);
-  return cost.step_us + std::max(products, read_us(weights * z.element, cost)) + pointwise;
+  const double passes = z.t * ((z.training ? cost.training_factor : 1) + (z.again ? 1 : 0));
+  const double all = passes * (cost.step_us + product_us(z, cost, rows, z.recurrent * part) + pointwise);
+  return z.from_zeros ? all - std::min(passes, 1.0) * spared_us(z, cost, rows, part) : all;
 }
 
 // The steps of one layer and direction.
@@ -62,18 +75,17 @@ struct Steps {
 Steps best_loop(const Work& work, const Sizes& z, const CpuCost& cost, Threads threads) {
   const double k = threads.most;
   const double passes = (z.training ? 2 : 1) + (z.again ? 1 : 0);
-  const double factor = z.t * ((z.training ? cost.training_factor : 1) + (z.again ? 1 : 0));
-  Steps best{factor * step_us(z, cost, z.n, 1), Loop::kOne};
+  Steps best{steps_us(z, cost, z.n, 1), Loop::kOne};
   if (threads.most <= 1) return best;
   const auto offer = [&](double us, Loop loop) {
     if (us < best.us) best = {us, loop};
   };
   // Shares are of four rows at least, or of a cache line of units.
   const double rows = std::max(std::min(z.n, 4.0), z.n / k);
-  offer(passes * handover_us(z, cost) + factor * step_us(z, cost, rows, 1), Loop::kRows);
+  offer(passes * handover_us(z, cost) + steps_us(z, cost, rows, 1), Loop::kRows);
   if (!threads.meet || work.config.layer_norm) return best;  // which needs whole rows
   const double part = std::min(1.0, std::max(1 / k, 64 / z.element / z.s));
-  offer(passes * (handover_us(z, cost) + z.t * cost.meeting_us) + factor * step_us(z, cost, z.n, part),
+  offer(passes * (handover_us(z, cost) + z.t * cost.meeting_us) + steps_us(z, cost, z.n, part),
         Loop::kUnits);
   return best;
 }

@@ -152,19 +152,26 @@ const typename Kernels<T>::Cell& Layers<T>::cell() const {
 }
 
 template <class T>
-const Division& Layers<T>::decide(const Sequence& sequence, Phase phase) const {
+const Division& Layers<T>::decide(const LayerCall& call) const {
+  const Sequence& sequence = call.sequence;
+  const Phase phase = phase_of(call);
+  const bool from_zeros = call.h0 == nullptr;
   Decided& last = decided_[static_cast<int>(phase)];
   const std::int64_t n = sequence.n, t = n == 0 ? 0 : (sequence.total() + n - 1) / n;
   const Threads threads{num_threads(), executor() == nullptr};
-  if (last.t == t && last.n == n && last.threads == threads) return last.division;
-  last = {t, n, threads, choose_division({config_, phase, t, n}, cost_, threads)};
+  if (last.t == t && last.n == n && last.from_zeros == from_zeros && last.threads == threads) {
+    return last.division;
+  }
+  const Work work{.config = config_, .phase = phase, .t = t, .n = n, .from_zeros = from_zeros};
+  last = {t, n, from_zeros, threads, choose_division(work, cost_, threads)};
   return last.division;
 }
 
 // No more threads than there are shares of four rows, or of a vector of units.
 template <class T>
-Split Layers<T>::split_steps(const Sequence& sequence, Phase phase) const {
-  const Division& all = division(sequence, phase);
+Split Layers<T>::split_steps(const LayerCall& call) const {
+  const Sequence& sequence = call.sequence;
+  const Division& all = division(call);
   Split split{1, all.loop == Loop::kRows, hp_ / kernels_.lanes};
   std::int64_t most = 1;
   if (all.loop == Loop::kRows) most = std::min<std::int64_t>(all.threads, (sequence.n + 3) / 4);

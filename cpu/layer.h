@@ -79,21 +79,21 @@ class Layers final : public Glue<T> {
   States<T> h_states(const LayerCall& call) const { return {s_, sp_, call.sequence.n}; }
   States<T> c_states(const LayerCall& call) const { return {h_, hp_, call.sequence.n}; }
   // What the cost model makes of a pass over this sequence.
-  const Division& division(const Sequence& sequence, Phase phase) const {
+  const Division& division(const LayerCall& call) const {
     static constexpr Division kAlone{};
-    return sequence.total() <= alone_[static_cast<int>(phase)] ? kAlone : decide(sequence, phase);
+    return call.sequence.total() <= alone_[static_cast<int>(phase_of(call))] ? kAlone : decide(call);
   }
-  const Division& decide(const Sequence& sequence, Phase phase) const;
+  const Division& decide(const LayerCall& call) const;
   static Phase phase_of(const LayerCall& call) {
     return call.saved == nullptr ? Phase::kInference : Phase::kTraining;
   }
-  int threads(const LayerCall& call) const { return division(call.sequence, phase_of(call)).threads; }
-  Split split_steps(const Sequence& sequence, Phase phase) const;
+  int threads(const LayerCall& call) const { return division(call).threads; }
+  Split split_steps(const LayerCall& call) const;
   // Calls body(parts, meet) with each thread's part; meet() waits for the others where they share rows.
   template <class Body>
   void on_parts(const LayerCall& call, Body body) const {
     const Sequence& sequence = call.sequence;
-    const Split split = split_steps(sequence, phase_of(call));
+    const Split split = split_steps(call);
     Barrier barrier;
     on_team(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
       const bool meets = count > 1 && !split.by_rows;
@@ -178,6 +178,7 @@ class Layers final : public Glue<T> {
   // The latest, by phase: passes of the same sizes follow one another.
   struct Decided {
     std::int64_t t = -1, n = -1;
+    bool from_zeros = false;
     Threads threads;
     Division division;
   };

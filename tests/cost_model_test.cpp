@@ -27,6 +27,20 @@ TEST(Predict, IsTheSumOfItsTerms) {
   EXPECT_NEAR(predict_us(work(20, 1, 10), slow, 1), 1 + 20 * (0.8 + 0.8 + 2 + 4), 1e-8);
 }
 
+TEST(Predict, FromZerosTheFirstForwardStepDoesWithoutR) {
+  Work w = work(20, 1, 10);
+  w.from_zeros = true;
+  EXPECT_NEAR(cpu(w), 1 + 20 * 0.8 + 19 * 0.8, 1e-8);
+  w.phase = Phase::kTraining;
+  EXPECT_NEAR(cpu(w), 2 + 3 * 20 * 1.6 - 0.8, 1e-8);
+  w.phase = Phase::kInference;
+  w.config.projection_size = 5;  // h is half as wide; its product with 10 of o tanh(c) stays
+  EXPECT_NEAR(cpu(w), 1 + 20 * (0.8 + 0.1) + 19 * 0.4, 1e-8);
+  w.config.projection_size = 0;
+  w.t = 1;
+  EXPECT_NEAR(cpu(w), 1 + 0.8, 1e-8);
+}
+
 TEST(Predict, TrainingIsTwoCallsAndAFactor) {
   Work w = work(20, 1, 10);
   w.phase = Phase::kTraining;
@@ -169,6 +183,8 @@ TEST(Predict, NeverFallsWhenASizeGrows) {
               Work w = work(t, n, h, 2);
               w.config.cell = cell;
               w.config.layer_norm = t == 30 && n == 7;
+              w.config.projection_size = t == 1 && n == 8 && cell == Cell::kLstm ? 4 : 0;
+              w.from_zeros = n == 8 || h == 45;
               w.config.dtype = dtype;
               w.phase = phase;
               bases.push_back(w);

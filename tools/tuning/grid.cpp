@@ -12,12 +12,13 @@ constexpr rondo::Cell kCells[] = {rondo::Cell::kLstm, rondo::Cell::kGru, rondo::
 constexpr rondo::Phase kPhases[] = {rondo::Phase::kInference, rondo::Phase::kTraining};
 
 rondo::Work work(rondo::Cell cell, rondo::Phase phase, std::int64_t t, std::int64_t n, std::int64_t h) {
-  // As an Rnn has them; the CPU's time does not hang on that.
+  // Parameters as an Rnn has them; the CPU's time does not hang on that.
   return {.config = {.cell = cell, .input_size = h, .hidden_size = h},
           .phase = phase,
           .t = t,
           .n = n,
-          .parameters_on_host = true};
+          .parameters_on_host = true,
+          .from_zeros = true};
 }
 
 void drop_slow(std::vector<rondo::Work>& grid, const rondo::Calibration& calibration, double most_us) {

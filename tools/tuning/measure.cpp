@@ -112,18 +112,21 @@ SideSettings::~SideSettings() {
   if (before_) rondo::set_calibration(before_);
 }
 
-std::vector<double> measure(const rondo::Work& work, std::span<const Side> sides, const Effort& effort) {
+void add_samples(const rondo::Work& work, std::span<const Side> sides, const Effort& effort,
+                 std::vector<std::vector<double>>& samples) {
   std::vector<std::unique_ptr<Network>> networks;
   for (const Side& side : sides) networks.push_back(std::make_unique<Network>(work, side));
-  std::vector<std::vector<double>> samples(sides.size());
+  samples.resize(sides.size());
   for (int i = 0; i < effort.samples; ++i) {
     for (std::size_t s = 0; s < sides.size(); ++s)
       samples[s].push_back(networks[s]->sample(effort.sample_us));
   }
-  std::vector<double> medians;
-  for (std::vector<double>& of_side : samples)
-    medians.push_back(quantile(std::move(of_side), effort.quantile));
-  return medians;
+}
+
+std::vector<double> quantiles(const std::vector<std::vector<double>>& samples, double q) {
+  std::vector<double> of_sides;
+  for (const std::vector<double>& side : samples) of_sides.push_back(quantile(side, q));
+  return of_sides;
 }
 
 }  // namespace tuning

@@ -36,13 +36,15 @@ class SideSettings {
   std::optional<rondo::Calibration> before_;
 };
 
-// The medians of `samples` passes of level one on arrays of the host, a side each, the sides taking turns. A
-// sample is of as many passes as take sample_us together. Training is forward and backward.
+// Adds `samples` times of passes of level one on arrays of the host to those of each side, the sides taking
+// turns. A sample is of as many passes as take sample_us together. Training is forward and backward.
 struct Effort {
   int samples = 5;
   double sample_us = 1000;
-  double quantile = 0.5;  // of the samples, instead of the median
 };
-std::vector<double> measure(const rondo::Work& work, std::span<const Side> sides, const Effort& effort);
+void add_samples(const rondo::Work& work, std::span<const Side> sides, const Effort& effort,
+                 std::vector<std::vector<double>>& samples);
+// Of each side's samples, which must not be empty.
+std::vector<double> quantiles(const std::vector<std::vector<double>>& samples, double q);
 
 }  // namespace tuning

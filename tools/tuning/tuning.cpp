@@ -25,8 +25,9 @@ std::vector<Sample> collect(double seconds, const std::function<bool(double)>& p
     if (!progress(part)) break;
     // Below the median, since what other programs take makes passes longer, never shorter, and those on
     // several threads most.
-    const std::vector<double> us =
-        measure(grid[i], sides, {.samples = 7, .sample_us = 1000, .quantile = 0.25});
+    std::vector<std::vector<double>> of_sides;
+    add_samples(grid[i], sides, {.samples = 7, .sample_us = 1000}, of_sides);
+    const std::vector<double> us = quantiles(of_sides, 0.25);
     for (std::size_t s = 0; s < sides.size(); ++s) samples.push_back({grid[i], sides[s].threads, us[s]});
   }
   rondo::set_calibration(std::nullopt);

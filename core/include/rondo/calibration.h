@@ -19,6 +19,7 @@ struct Work {
   std::int64_t n = 1;
   bool data_on_host = true;          // x and y cross to a GPU and back
   bool parameters_on_host = false;   // in training: gradients come back, new parameters go there
+  bool from_zeros = false;           // no state is given: on a CPU the first step does without R
 };
 
 // Of a CPU, in f32; "a thread" where it scales with their number. All positive.
