@@ -1,4 +1,5 @@
-// Tunes, then measures both devices of a grid in turn, in rounds, and compares the choice with the smaller time.
+// Tunes, then measures both devices of a grid in turn, in rounds, and compares the choice with the smaller
+// time.
 #include "bench/regret.h"
 
 #include <algorithm>
@@ -87,8 +88,8 @@ class Regret {
   void show(const char* what, double part) {
     progress_.show(what, part, std::to_string(std::lround(100 * part)) + " %");
   }
-  // All shapes, and all again: what other programs take for a while then falls on a part of a shape's samples,
-  // not on all samples of some shapes.
+  // All shapes, and all again: what other programs take for a while then falls on a part of a shape's
+  // samples, not on all samples of some shapes.
   void score_grid() {
     std::vector<rondo::Work> grid = tuning::scoring_grid(rondo::published_calibration(), kSlowestUs);
     if (options_.shapes > 0) grid.resize(std::min(grid.size(), static_cast<std::size_t>(options_.shapes)));
@@ -101,8 +102,7 @@ class Regret {
       if (interrupted != 0) return;
       tuning::add_samples(grid[row], sides_, {.samples = 5, .sample_us = 1500}, samples[row]);
       decisions_.resize(std::max(decisions_.size(), row + 1));
-      decisions_[row] =
-          tuning::decide(grid[row], sides_, tuning::quantiles(samples[row], 0.5), tuned_);
+      decisions_[row] = tuning::decide(grid[row], sides_, tuning::quantiles(samples[row], 0.5), tuned_);
     }
   }
   static int stopped() {

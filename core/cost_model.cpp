@@ -1,6 +1,6 @@
 // Predicted times of passes: a sum over layers of what products, weights, steps, threads and copies cost.
-// But for projection_size, every term grows with every size, and a minimum is taken only between such sums, so that a prediction never
-// falls when a size grows.
+// But for projection_size, every term grows with every size, and a minimum is taken only between such sums,
+// so that a prediction never falls when a size grows.
 #include "core/cost_model.h"
 
 #include <algorithm>
@@ -49,7 +49,8 @@ double handover_us(const Sizes& z, const CpuCost& cost) {
 
 // Reading or multiplying so many weights, whichever takes longer, for a thread that has so many rows.
 double product_us(const Sizes& z, const CpuCost& cost, double rows, double weights) {
-  return std::max(2 * weights * rows / (cost.flops_per_us * 4 / z.element), read_us(weights * z.element, cost));
+  return std::max(2 * weights * rows / (cost.flops_per_us * 4 / z.element),
+                  read_us(weights * z.element, cost));
 }
 
 // What the first step of a forward pass does not do without a state.
@@ -85,8 +86,7 @@ Steps best_loop(const Work& work, const Sizes& z, const CpuCost& cost, Threads t
   offer(passes * handover_us(z, cost) + steps_us(z, cost, rows, 1), Loop::kRows);
   if (!threads.meet || work.config.layer_norm) return best;  // which needs whole rows
   const double part = std::min(1.0, std::max(1 / k, 64 / z.element / z.s));
-  offer(passes * (handover_us(z, cost) + z.t * cost.meeting_us) + steps_us(z, cost, z.n, part),
-        Loop::kUnits);
+  offer(passes * (handover_us(z, cost) + z.t * cost.meeting_us) + steps_us(z, cost, z.n, part), Loop::kUnits);
   return best;
 }
 

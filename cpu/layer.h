@@ -124,6 +124,20 @@ class Layers final : public Glue<T> {
   // To gates, which begin with the window's first row, as in the loop.
   void project_input(const LayerForward& call, const Memory& m, const Window& window, T* gates,
                      std::int64_t ld) const;
+  // Whether the steps of few rows go through R's blocks back and forth: what one reads last is then what the
+  // next one reads first, while of an R that a cache does not hold whole it would hold nothing in time.
+  bool turns_at_ends(std::int64_t n) const {
+    constexpr std::int64_t kBytes = 512 << 10, kRows = 4;
+    return n <= kRows && order_.recurrent_gates * hp_ * s_ * static_cast<std::int64_t>(sizeof(T)) > kBytes;
+  }
+  template <class Step>
+  static void from_last_block(void (*kernel)(const Step&, const Range&), const Step& step, Range range) {
+    constexpr std::int64_t kPiece = 8;
+    for (const std::int64_t begin = range.block_begin; range.block_end > begin; range.block_end -= kPiece) {
+      range.block_begin = std::max(begin, range.block_end - kPiece);
+      kernel(step, range);
+    }
+  }
   ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, const Saved& s,
                               std::int64_t ld) const;
   void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, const Window& window, T* gates,

@@ -138,6 +138,7 @@ void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Sa
   const bool masked = call.masks.recurrent != nullptr;
   const ForwardStep<T> base = forward_step(call, m, saved, ld);
   const typename Kernels<T>::Cell& step = cell();
+  const bool turns = turns_at_ends(seq.n);
   // Rows of the caller's or of ours from flat row `start` on; null: there are none.
   const auto rows = [](auto* all, std::int64_t start, std::int64_t width) {
     return all == nullptr ? nullptr : all + start * width;
@@ -165,7 +166,11 @@ void Layers<T>::forward_loop(const LayerForward& call, const Memory& m, const Sa
       a.update_c = rows(static_cast<const T*>(call.masks.zoneout_c), start, h_);
       if (saved.m != nullptr) a.m = saved.m + start * hp_;
       if (config_.layer_norm) a.norms = norms_from(base.norms, start);
-      if (any) step.forward(a, units);
+      if (any && turns && now != 0) {
+        from_last_block(step.forward, a, units);
+      } else if (any) {
+        step.forward(a, units);
+      }
       if (step.forward_second != nullptr) {
         meet();
         if (any) step.forward_second(a, second);

@@ -1,5 +1,6 @@
 // Threads: the same bits for any number of them, networks side by side, and the caller's executor.
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "cpu/layer.h"
@@ -111,6 +112,30 @@ TEST_P(Threads, WindowsOfStepsHaveTheBitsOfTheWholeSequence) {
   const Outcome windows = train(c, kSteps, kRows);
   set_num_threads(2);
   EXPECT_EQ(differences(windows, train(c, kSteps, kRows)), "");
+}
+
+// Few rows go back and forth through weights that a cache does not hold, many do not.
+TEST_P(Threads, FewRowsOfALargeNetworkHaveTheBitsThatTheyHaveAmongMany) {
+  constexpr std::int64_t kSteps = 4, kFew = 3, kMany = 8, kInputs = 5;
+  const RnnConfig c = GetParam().config(kInputs, 397);
+  const Tensor x = random_tensor(c.dtype, {kSteps, kMany, kInputs}, 61);
+  // The first rows of each step.
+  const auto few_of = [&](const Tensor& all, std::int64_t width) {
+    const auto row = static_cast<std::size_t>(width * element_bytes(c.dtype));
+    Tensor few(c.dtype, {kSteps, kFew, width});
+    auto* to = static_cast<std::byte*>(few.view().data);
+    const auto* from = static_cast<const std::byte*>(all.view().data);
+    for (std::size_t t = 0; t < kSteps; ++t) {
+      std::memcpy(to + t * kFew * row, from + t * kMany * row, kFew * row);
+    }
+    return few;
+  };
+  for (const int threads : {1, 2}) {
+    set_num_threads(threads);
+    Rnn rnn(c, Device{});
+    const Tensor among_many = few_of(rnn.forward(x).y, output_size(c));
+    EXPECT_TRUE(same_bits(rnn.forward(few_of(x, kInputs)).y, among_many)) << threads << " threads";
+  }
 }
 
 // Phases that threads divide by units of h and of c, and rows that one thread has to see whole.
