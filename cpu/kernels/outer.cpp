@@ -54,7 +54,10 @@ HWY_INLINE void AddTile(const T* HWY_RESTRICT a, std::int64_t ld_a, const Panel<
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   V sums[kTall * kWide];
-  HWY_UNROLL(16) for (int s = 0; s < kTall * kWide; ++s) sums[s] = hn::Zero(d);
+  HWY_UNROLL(16) for (int s = 0; s < kTall * kWide; ++s) {
+    sums[s] = hn::Zero(d);
+    hwy::Prefetch(c + s / kWide * ld_c + s % kWide * kLanes<T>);  // of a large result, far away
+  }
   const T* HWY_RESTRICT b = panel.values;
   for (std::int64_t i = 0; i < panel.depth; ++i, a += ld_a, b += kWide * kLanes<T>) {
     constexpr int kAhead = 8;  // rows lie pages apart, where no hardware looks ahead

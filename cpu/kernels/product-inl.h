@@ -174,24 +174,37 @@ HWY_INLINE void MaskSums(const BackwardStep<T>& a, At<D> at, const T* sums) {
   kEpilogue(a, at, a.mask == nullptr ? sum : hn::Mul(sum, at.Load(a.mask, a.sp)));
 }
 
-template <auto kEpilogue, class T>
-void RunBackward(const BackwardStep<T>& a, const Range& range) {
-  using D = hn::ScalableTag<T>;
-  const Operand<T> p{a.recurrent, a.k, a.k, a.da, a.ld_da, 0};
-  if (a.segments == 1 || a.k == 0) return Multiply<1, false, MaskSums<kEpilogue, D>>(a, p, range);
-  const std::int64_t k = a.k / a.segments;
-  HWY_ALIGN T part[kLanes<T>];
+// With a mask for each segment of K.
+template <auto kEpilogue, int kRows = 8, class T>
+HWY_INLINE void MultiplySegments(const BackwardStep<T>& a, const Operand<T>& p, const Range& range) {
+  const hn::ScalableTag<T> d;
+  const std::int64_t k = a.k / a.segments, tiles = (range.row_end - range.row_begin) / kRows;
+  HWY_ALIGN T part[kRows * kLanes<T>];
   for (std::int64_t block = range.block_begin; block < range.block_end; ++block) {
-    for (At<D> at{range.row_begin, block * kLanes<T>}; at.row < range.row_end; ++at.row) {
-      auto sum = hn::Zero(D());
+    At<hn::ScalableTag<T>> at{range.row_begin, block * kLanes<T>};
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      hn::Vec<decltype(d)> sums[kRows];
+      HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) sums[r] = hn::Zero(d);
       for (int s = 0; s < a.segments; ++s) {
         const Operand<T> segment{p.packed + s * k * kLanes<T>, k, a.k, p.in + s * k, p.ld, 0};
-        Accumulate<1, 1, 1, false>(segment, at.row, block, part);
-        sum = hn::MulAdd(at.Load(a.mask + s * a.mask_group, a.sp), hn::Load(D(), part), sum);
+        Accumulate<1, kRows, 1, false>(segment, at.row, block, part);
+        const T* mask = a.mask + s * a.mask_group + at.row * a.sp + at.unit;
+        HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) {
+          sums[r] = hn::MulAdd(hn::LoadU(d, mask + r * a.sp), hn::Load(d, part + r * kLanes<T>), sums[r]);
+        }
       }
-      kEpilogue(a, at, sum);
+      HWY_UNROLL(8) for (int r = 0; r < kRows; ++r, ++at.row) kEpilogue(a, at, sums[r]);
     }
   }
+  const Range rest{range.row_begin + tiles * kRows, range.row_end, range.block_begin, range.block_end};
+  if constexpr (kRows > 1) MultiplySegments<kEpilogue, kRows / 2>(a, p, rest);
+}
+
+template <auto kEpilogue, class T>
+void RunBackward(const BackwardStep<T>& a, const Range& range) {
+  const Operand<T> p{a.recurrent, a.k, a.k, a.da, a.ld_da, 0};
+  if (a.segments > 1 && a.k > 0) return MultiplySegments<kEpilogue>(a, p, range);
+  Multiply<1, false, MaskSums<kEpilogue, hn::ScalableTag<T>>>(a, p, range);
 }
 
 // The columns of a row of gates from `column` on, one for each of v.
