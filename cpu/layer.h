@@ -94,13 +94,12 @@ class Layers final : public Glue<T> {
   void on_parts(const LayerCall& call, Body body) const {
     const Sequence& sequence = call.sequence;
     const Split split = split_steps(call);
-    Barrier barrier;
     on_team(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
       const bool meets = count > 1 && !split.by_rows;
       const Range units = split.part(sequence, index, count);
       const std::int64_t state_blocks = sp_ / kernels_.lanes;
       body(Parts{units, split.state_part(units, index, count, state_blocks)}, [&] {
-        if (meets) barrier.wait(count);
+        if (meets) meet(index, count);
       });
     });
   }

@@ -37,16 +37,17 @@ void set_float_mode(std::uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mo
 void relax() { asm volatile("yield"); }
 #endif
 
-// After a wait that had to sleep, the CPUs are taken by others: this many calls then run on one thread
-// where threads would have to wait for one another.
+// Where threads wait for one another and many meetings, one of kMeetings or more, have one sleep, the CPUs are
+// taken by others: so many calls then run on one thread.
 constexpr int kCallsAlone = 64;
+constexpr std::uint32_t kMeetings = 16;
 std::atomic<int> calls_alone{0};
 
-// True when value left `old` within 20 us of spinning.
+// True when value left `old` within so long a time of spinning.
 template <class V>
-bool spin_while(const std::atomic<V>& value, V old) {
+bool spin_while(const std::atomic<V>& value, V old, std::chrono::microseconds time) {
   using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + std::chrono::microseconds(20);
+  const auto deadline = Clock::now() + time;
   do {
     for (int i = 0; i < 64; ++i) {
       if (value.load(std::memory_order_acquire) != old) return true;
@@ -55,6 +56,10 @@ bool spin_while(const std::atomic<V>& value, V old) {
   } while (Clock::now() < deadline);
   return false;
 }
+
+// A thread that has no work waits for the next call, which may be the next product of a pass; one that waits
+// for others knows that they are at work.
+constexpr std::chrono::microseconds kForWork{20}, kForOthers{50};
 
 constexpr int kCountBits = 8;
 constexpr std::uint32_t kMostThreads = (1u << kCountBits) - 1;
@@ -81,20 +86,39 @@ class Team {
     body_ = body;
     context_ = context;
     unfinished_.store(count - 1, std::memory_order_relaxed);
+    for (int i = 0; i < count; ++i) places_[i].meetings.store(0, std::memory_order_relaxed);
+    slept_.store(0, std::memory_order_relaxed);
     const std::uint32_t number = (job_.load(std::memory_order_relaxed) >> kCountBits) + 1;
     job_.store(number << kCountBits | static_cast<std::uint32_t>(count), std::memory_order_release);
     job_.notify_all();
     body(context, 0, count);
     for (int left = unfinished_.load(std::memory_order_acquire); left != 0;
          left = unfinished_.load(std::memory_order_acquire)) {
-      if (!spin_while(unfinished_, left)) unfinished_.wait(left, std::memory_order_acquire);
+      if (!spin_while(unfinished_, left, kForWork)) unfinished_.wait(left, std::memory_order_acquire);
+    }
+    const std::uint32_t slept = slept_.load(std::memory_order_relaxed);
+    if (slept == 0 || slept * kMeetings < places_[0].meetings.load(std::memory_order_relaxed)) return;
+    calls_alone.store(kCallsAlone, std::memory_order_relaxed);
+  }
+
+  void meet(int index, int count) {
+    std::atomic<std::uint32_t>& mine = places_[index].meetings;
+    const std::uint32_t before = mine.load(std::memory_order_relaxed);
+    mine.store(before + 1, std::memory_order_release);
+    mine.notify_all();
+    for (int i = 0; i < count; ++i) {
+      const std::atomic<std::uint32_t>& other = places_[i].meetings;
+      // One that has gone on to its next meeting was here.
+      if (other.load(std::memory_order_acquire) != before || spin_while(other, before, kForOthers)) continue;
+      slept_.fetch_add(1, std::memory_order_relaxed);
+      other.wait(before, std::memory_order_acquire);
     }
   }
 
  private:
   void work(int index, std::uint32_t seen) {
     while (true) {
-      if (!spin_while(job_, seen)) job_.wait(seen, std::memory_order_acquire);
+      if (!spin_while(job_, seen, kForWork)) job_.wait(seen, std::memory_order_acquire);
       const std::uint32_t now = job_.load(std::memory_order_acquire);
       if (now == seen) continue;
       seen = now;
@@ -108,12 +132,20 @@ class Team {
     }
   }
 
+  // How far a thread is, in a line of its own: a meeting of two takes the time in which a line comes from one
+  // core to another.
+  struct alignas(64) Place {
+    std::atomic<std::uint32_t> meetings{0};
+  };
+
   std::vector<std::thread> workers_;
   std::atomic<bool> busy_{false};
   std::atomic<std::uint32_t> job_{0};  // a running number, and how many threads are asked
   std::atomic<int> unfinished_{0};
   void (*body_)(void*, int, int) = nullptr;
   void* context_ = nullptr;
+  Place places_[kMostThreads];
+  std::atomic<std::uint32_t> slept_{0};
 };
 
 // The team lives as long as the process: its threads are never joined, since a library cannot know which
@@ -181,19 +213,8 @@ void run_on_team(Together how, int wanted, void (*body)(void*, int, int), void* 
   t.give_back();
 }
 
-void Barrier::wait(int count) {
-  const std::uint32_t mine = generation_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
-    arrived_.store(0, std::memory_order_relaxed);
-    generation_.store(mine + 1, std::memory_order_release);
-    generation_.notify_all();
-    return;
-  }
-  while (generation_.load(std::memory_order_acquire) == mine) {
-    if (spin_while(generation_, mine)) return;
-    calls_alone.store(kCallsAlone, std::memory_order_relaxed);
-    generation_.wait(mine, std::memory_order_acquire);
-  }
+void meet(int index, int count) {
+  if (count > 1) the_team.load(std::memory_order_relaxed)->meet(index, count);
 }
 
 }  // namespace rondo::cpu

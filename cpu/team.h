@@ -25,15 +25,8 @@ void prepare_team(int threads);
 // Threads that bodies which wait for one another may use: no more than there are CPUs.
 int together_threads();
 
-// Where `count` threads wait for one another: spins for at most 20 us, then sleeps.
-class Barrier {
- public:
-  void wait(int count);
-
- private:
-  std::atomic<int> arrived_{0};
-  std::atomic<std::uint32_t> generation_{0};
-};
+// In a body that runs together with others: waits until all of them are here. Spins for a while, then sleeps.
+void meet(int index, int count);
 
 // Denormals slow a recurrent step about twentyfold: flushed to zero while kernels run, then as it was.
 class FlushDenormals {
