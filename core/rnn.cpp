@@ -150,35 +150,12 @@ struct Rnn::Impl {
     ++sends;
     return w = plan.pack(there);
   }
-  // Whether these are for certain what a step takes, by comparisons alone: else validate_step looks closer.
-  bool plainly_fit(const ConstTensorView& x, const State& state) const {
-    const std::int64_t n = x.shape[0];
-    const auto fits = [&](const Tensor& states, std::int64_t width) {
-      const Shape& shape = states.shape();
-      return !states.absent() && states.dtype() == config.dtype && shape[0] == config.num_layers &&
-             shape[1] == n && shape[2] == width;
-    };
-    return x.data != nullptr && x.dtype == config.dtype && x.device == Device{} && x.shape.rank() == 2 &&
-           x.shape[1] == config.input_size && x.strides[0] == x.shape[1] && x.strides[1] == 1 &&
-           config.direction == Direction::kForward && fits(state.h_, state_size(config)) &&
-           (lstm() ? fits(state.c_, config.hidden_size) : state.c_.absent());
-  }
-  // Whether x shares no memory with the states.
-  bool apart(const ConstTensorView& x, const void* h, const void* c, std::int64_t n) const {
-    const std::int64_t bytes = n * element_bytes(config.dtype);
-    const auto at = [](const void* data) { return reinterpret_cast<std::intptr_t>(data); };
-    const auto from = [&](const void* states, std::int64_t width) {
-      return states == nullptr || at(x.data) >= at(states) + config.num_layers * width * bytes ||
-             at(states) >= at(x.data) + config.input_size * bytes;
-    };
-    return from(h, state_size(config)) && from(c, config.hidden_size);
-  }
   // One step of the states h and c of x_t's rows, in place.
   ConstTensorView step(const ConstTensorView& x_t, void* h, void* c) {
     const std::int64_t n = x_t.shape[0], width = state_size(config);
     Plan& plan = plan_for(Phase::kInference, 1, n);
     const PackedWeights& w = packed(plan);
-    const bool plain = home == Device{} && n > 0 && apart(x_t, h, c, n);
+    const bool plain = home == Device{} && n > 0 && apart_from_states(config, x_t, h, c);
     if (!plain || !plan.step(w, {x_t.data, h, c, n, workspace.data()})) forward_step(plan, x_t, h, c);
     const std::int64_t last = (config.num_layers - 1) * n * width * element_bytes(config.dtype);
     const void* y = static_cast<const std::byte*>(h) + last;
@@ -399,7 +376,7 @@ State Rnn::make_state(std::int64_t n) {
 
 ConstTensorView Rnn::step(const ConstTensorView& x_t, State& state) {
   Impl& m = *impl_;
-  if (!m.plainly_fit(x_t, state)) validate_step(m.config, x_t, state);
+  if (!plainly_fit_a_step(m.config, x_t, state.h_, state.c_)) validate_step(m.config, x_t, state);
   return m.step(x_t, state.h_.view().data, state.c_.view().data);
 }
 

@@ -145,9 +145,9 @@ TEST_P(StepWays, StatesAndNetworksTakeTurns) {
   const RnnConfig narrow = config(16), wide = config(23);
   Rnn a(narrow, Device{}), b(narrow, Device{}), other(wide, Device{});
   draw_parameters(b, 3);
-  Twice one(a, 1), four(a, 4), wider(other, 2);
+  Twice one(a, 1), four(a, 4), more(a, 4), wider(other, 2);
   for (int i = 0; i < 3; ++i) {
-    one.step(a), four.step(a), wider.step(other), one.step(b), four.step(b), four.step(a);
+    one.step(a), four.step(a), wider.step(other), one.step(b), four.step(b), four.step(a), more.step(a);
   }
   Rnn moved = std::move(a);
   one.step(moved);
@@ -159,6 +159,30 @@ TEST_P(StepWays, StatesAndNetworksTakeTurns) {
   a = std::move(b);
   one.step(a);
   one.step(moved);
+}
+
+// Products of numbers so small are no longer normal.
+TEST_P(StepWays, DenormalsAreFlushed) {
+  const double tiny = dtype() == DType::kF32 ? 1e-20 : 1e-160;
+  Rnn rnn(config(9, 1), Device{});
+  const TensorView all = rnn.parameters();
+  testing::store(all, std::vector<double>(static_cast<std::size_t>(all.shape.count())));
+  const TensorView w = rnn.parameter("weight_ih_l0");
+  testing::store(w, std::vector<double>(static_cast<std::size_t>(w.shape.count()), tiny));
+  State state = rnn.make_state(1);
+  const Tensor x = testing::make_tensor(dtype(), {1, kI}, std::vector<double>(kI, tiny));
+  EXPECT_EQ(testing::largest_magnitude(testing::values_of(rnn.step(x, state))), 0);
+}
+
+TEST_P(StepWays, ReturnsAsManyRowsAsWereAskedFor) {
+  Rnn rnn(config(9, 1), Device{});
+  State state = rnn.make_state(4);
+  const Tensor x = random_tensor(dtype(), {3, kI}, 4);
+  const std::int64_t rows[] = {2, 0, 3};
+  for (const std::int64_t n : {3, 1, 2}) {
+    const ConstTensorView some(x.view().data, dtype(), {n, kI}), chosen(rows, Shape{n});
+    EXPECT_EQ(rnn.step(some, state, chosen).shape, (Shape{n, 9}));
+  }
 }
 
 // More plans than a network keeps, and a workspace that grows and so moves.
@@ -217,6 +241,7 @@ TEST_P(StepWays, MisuseIsRefusedAsInAPass) {
   with([](ConstTensorView& x) { x.dtype = DType::kI32; }, "step: x_t is i32");
   with([](ConstTensorView& x) { x.device = {Device::Kind::kCuda, 1}; }, "step: x_t lies on cuda:1");
   with([](ConstTensorView& x) { x.shape = {2, 7}; }, "step: x_t has shape [2, 7]");
+  with([](ConstTensorView& x) { x = {x.data, x.dtype, {2, 7}}; }, "step: x_t has shape [2, 7]");
   with([](ConstTensorView& x) { x.shape = {3, 8}; }, "step: x_t has shape [3, 8]");
   with([](ConstTensorView& x) { x.shape = {2, 8, 1}; }, "step: x_t has shape [2, 8, 1]");
   EXPECT_TRUE(same_bits(state.h(), before));
