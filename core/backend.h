@@ -60,6 +60,16 @@ struct BackwardCall {
   std::byte* host_tape;
 };
 
+// A validated step of a stream: inference of every row by a network of the forward direction, t = 1. x [n, I]
+// is dense and overlaps none of the states [L, n, H or P], which change in place.
+struct StepCall {
+  const void* x;
+  void* h;
+  void* c;  // LSTM
+  std::int64_t n;
+  std::byte* workspace;
+};
+
 // Forward and backward of the whole stack over the whole sequence. Never allocates in a pass, and on the CPU
 // never locks; on a GPU it takes locks for moments: the libraries' handles are for one thread at a time.
 class BackendPlan {
@@ -72,6 +82,8 @@ class BackendPlan {
   virtual std::unique_ptr<Packed> pack(const void* parameters) const = 0;
   virtual void forward(const Packed& weights, const ForwardCall& call) = 0;
   virtual void backward(const Packed& weights, const BackwardCall& call) = 0;
+  // As forward, to the bit, with less on the way to the kernels. False: nothing was done, forward serves.
+  virtual bool step(const Packed&, const StepCall&) { return false; }
   virtual std::string path() const = 0;  // for explain(): "cpu kernels, avx2, up to 2 threads"
 };
 

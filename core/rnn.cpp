@@ -45,6 +45,7 @@ struct Rnn::Impl {
   std::vector<Plan> plans;                       // the latest last
   DeviceMemory workspace, room;                  // at home; room: copies of an inference pass's arrays
   DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
+  ConstTensorView stepped;                       // what the latest step returned
   enum class Newer { kHost, kHome, kZeros } newer = Newer::kZeros;  // of the gradients
   std::int64_t fetches = 0, sends = 0;  // of gradients, of parameters, where home is not the host
 
@@ -127,6 +128,7 @@ struct Rnn::Impl {
       return (o.phase == phase || o.phase == Phase::kTraining) && o.max_t >= t && o.max_n >= n &&
              (o.resets || !resets);
     };
+    if (!plans.empty() && fits(plans.back())) return plans.back();
     if (const auto at = std::find_if(plans.rbegin(), plans.rend(), fits); at != plans.rend()) {
       std::rotate(at.base() - 1, at.base(), plans.end());
       return plans.back();
@@ -148,14 +150,25 @@ struct Rnn::Impl {
     ++sends;
     return w = plan.pack(there);
   }
-  // One step of the states h and c, in place.
-  ConstTensorView step(ConstTensorView x_t, TensorView h, TensorView c) {
-    const std::int64_t n = x_t.shape[0];
+  // One step of the states h and c of x_t's rows, in place.
+  ConstTensorView step(const ConstTensorView& x_t, void* h, void* c) {
+    const std::int64_t n = x_t.shape[0], width = state_size(config);
     Plan& plan = plan_for(Phase::kInference, 1, n);
+    const PackedWeights& w = packed(plan);
+    const bool plain = home == Device{} && n > 0 && apart_from_states(config, x_t, h, c);
+    if (!plain || !plan.step(w, {x_t.data, h, c, n, workspace.data()})) forward_step(plan, x_t, h, c);
+    const std::int64_t last = (config.num_layers - 1) * n * width * element_bytes(config.dtype);
+    const void* y = static_cast<const std::byte*>(h) + last;
+    if (stepped.data != y || stepped.shape[0] != n) stepped = {y, config.dtype, Shape{n, width}};
+    return stepped;
+  }
+  // By a pass over a sequence of one step, on any device.
+  void forward_step(Plan& plan, const ConstTensorView& x_t, void* h, void* c) {
+    const std::int64_t n = x_t.shape[0];
     ForwardArgs args;
     args.x = {x_t.data, x_t.dtype, sequence(1, n, config.input_size)};
-    args.h0 = args.h_n = h;
-    args.c0 = args.c_n = c;
+    args.h0 = args.h_n = {h, config.dtype, {config.num_layers, n, state_size(config)}};
+    if (lstm()) args.c0 = args.c_n = {c, config.dtype, {config.num_layers, n, config.hidden_size}};
     args.workspace = workspace.span();
     Transfers moved(home, room);
     for (ConstTensorView* view : {&args.x, &args.h0, &args.c0}) moved.in(*view);
@@ -163,9 +176,6 @@ struct Rnn::Impl {
     moved.send();
     plan.forward(packed(plan), args);
     moved.fetch();
-    const std::int64_t width = state_size(config);
-    const std::int64_t last = (config.num_layers - 1) * n * width * element_bytes(config.dtype);
-    return {static_cast<const std::byte*>(h.data) + last, config.dtype, Shape{n, width}};
   }
 
   // Memory for any choice of a state's rows.
@@ -364,12 +374,13 @@ State Rnn::make_state(std::int64_t n) {
   return state;
 }
 
-ConstTensorView Rnn::step(ConstTensorView x_t, State& state) {
-  validate_step(impl_->config, x_t, state);
-  return impl_->step(x_t, state.h_, state.c_);
+ConstTensorView Rnn::step(const ConstTensorView& x_t, State& state) {
+  Impl& m = *impl_;
+  if (!plainly_fit_a_step(m.config, x_t, state.h_, state.c_)) validate_step(m.config, x_t, state);
+  return m.step(x_t, state.h_.view().data, state.c_.view().data);
 }
 
-ConstTensorView Rnn::step(ConstTensorView x_t, State& state, ConstTensorView rows) {
+ConstTensorView Rnn::step(const ConstTensorView& x_t, State& state, const ConstTensorView& rows) {
   if (rows.absent()) return step(x_t, state);
   Impl& m = *impl_;
   validate_step(m.config, x_t, state, rows);
@@ -383,7 +394,7 @@ ConstTensorView Rnn::step(ConstTensorView x_t, State& state, ConstTensorView row
     chosen[i] = Impl::first_rows(*room[i], rows.shape[0]);
     Impl::copy_rows(rows, *all[i], chosen[i], Impl::Way::kOut);
   }
-  const ConstTensorView y = m.step(x_t, chosen[0], chosen[1]);
+  const ConstTensorView y = m.step(x_t, chosen[0].data, chosen[1].data);
   for (int i = 0; i < 2; ++i) {
     if (!all[i]->absent()) Impl::copy_rows(rows, *all[i], chosen[i], Impl::Way::kBack);
   }

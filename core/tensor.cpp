@@ -8,10 +8,7 @@
 
 namespace rondo {
 
-Shape::Shape(std::initializer_list<std::int64_t> sizes) {
-  validate_rank(sizes.size());
-  for (const std::int64_t size : sizes) sizes_[static_cast<std::size_t>(rank_++)] = size;
-}
+void Shape::check_rank(std::size_t rank) { validate_rank(rank); }
 
 std::int64_t Shape::count() const {
   std::int64_t count = 1;

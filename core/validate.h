@@ -55,6 +55,30 @@ CallSizes validate_backward(const Plan& plan, const ForwardArgs& recorded, const
 // rows: absent where all of the state take part. That no row is there twice is left to the call.
 void validate_step(const RnnConfig& config, const ConstTensorView& x_t, const State& state,
                    const ConstTensorView& rows = {});
+// Whether these are for certain what a step takes, by comparisons alone; else validate_step looks closer.
+inline bool plainly_fit_a_step(const RnnConfig& c, const ConstTensorView& x_t, const Tensor& h,
+                               const Tensor& cell) {
+  const auto fits = [&](const Tensor& states, std::int64_t width) {
+    const Shape& shape = states.shape();
+    return !states.absent() && states.dtype() == c.dtype && shape[0] == c.num_layers &&
+           shape[1] == x_t.shape[0] && shape[2] == width;
+  };
+  return x_t.data != nullptr && x_t.dtype == c.dtype && x_t.device == Device{} && x_t.shape.rank() == 2 &&
+         x_t.shape[1] == c.input_size && x_t.strides[0] == x_t.shape[1] && x_t.strides[1] == 1 &&
+         c.direction == Direction::kForward && fits(h, state_size(c)) &&
+         (c.cell == Cell::kLstm ? fits(cell, c.hidden_size) : cell.absent());
+}
+// Whether x_t shares no memory with the states of its rows, [L, n, width] each; null: there is none.
+inline bool apart_from_states(const RnnConfig& c, const ConstTensorView& x_t, const void* h,
+                              const void* cell) {
+  const std::int64_t bytes = x_t.shape[0] * element_bytes(c.dtype);
+  const auto at = [](const void* data) { return reinterpret_cast<std::intptr_t>(data); };
+  const auto from = [&](const void* states, std::int64_t width) {
+    return states == nullptr || at(x_t.data) >= at(states) + c.num_layers * width * bytes ||
+           at(states) >= at(x_t.data) + c.input_size * bytes;
+  };
+  return from(h, state_size(c)) && from(cell, c.hidden_size);
+}
 void validate_once(std::int64_t row, bool first);  // rows of a step
 void validate_row(std::int64_t row, std::int64_t rows);
 

@@ -36,6 +36,7 @@ class Layers final : public Glue<T> {
   std::unique_ptr<Packed> pack(const void* parameters) const override;
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
+  bool step(const Packed& weights, const StepCall& call) override;
   std::string path() const override;
 
  private:
@@ -141,6 +142,20 @@ class Layers final : public Glue<T> {
                               std::int64_t ld) const;
   void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, const Window& window, T* gates,
                     std::int64_t ld) const;
+
+  // layer_step.cpp: what steps at one place of the workspace and of so many rows have in common.
+  struct ReadyStep {
+    const std::byte* workspace = nullptr;
+    std::int64_t n = -1;
+    const typename Kernels<T>::Cell* cell;
+    Product<T> product;
+    ForwardStep<T> step;
+    Range gate_columns, units, second;  // of the product, and of both phases of the cell
+    T *h, *c;                           // a state that has to be copied: as the step finds it
+  };
+  ReadyStep make_ready(const Packed& weights, const StepCall& call) const;
+  void step_layer(const LayerWeights<T>& w, const T* x, T* h, T* c);
+
   BackwardStep<T> second_phase(BackwardStep<T> step, const Memory& m) const;
   BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
@@ -196,6 +211,7 @@ class Layers final : public Glue<T> {
     Division division;
   };
   mutable Decided decided_[2];
+  ReadyStep ready_{};
 };
 
 }  // namespace rondo::cpu

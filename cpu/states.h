@@ -13,8 +13,9 @@ struct States {
   void load(T* to, const void* from) const {
     for (std::int64_t r = 0; r < n; ++r) {
       T* row = to + r * hp;
-      std::fill_n(row, hp, T(0));
+      const std::int64_t width = from == nullptr ? 0 : h;
       if (from != nullptr) std::copy_n(static_cast<const T*>(from) + r * h, h, row);
+      std::fill_n(row + width, hp - width, T(0));
     }
   }
 

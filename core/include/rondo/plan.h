@@ -10,6 +10,7 @@ namespace rondo {
 
 class BackendPlan;
 class Packed;
+struct StepCall;
 
 // An immutable copy of parameters in the order in which the kernels read them. Cheap to move,
 // shared by any number of plans and threads. Made by Plan::pack.
@@ -134,6 +135,8 @@ class RONDO_API Plan {
   bool awaits_backward() const;           // whether a tape of it has not been used or destroyed yet
 
  private:
+  friend class Rnn;
+  bool step(const PackedWeights& weights, const StepCall& call);
   RnnConfig config_;
   PlanOptions options_;
   std::shared_ptr<BackendPlan> impl_;  // shared with the tapes that await backward

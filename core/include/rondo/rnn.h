@@ -93,11 +93,11 @@ class RONDO_API Rnn {
   // changes the state in place. x_t: [N, I]. Returns the last layer's h, [N, H], valid until the next
   // step of this state. Equal to forward over the whole sequence to within rounding.
   State make_state(std::int64_t n);
-  ConstTensorView step(ConstTensorView x_t, State& state);
+  ConstTensorView step(const ConstTensorView& x_t, State& state);
   // The same of some rows of the state, whose others stay as they are: live streams that join (after
   // reset_row), pause and leave share each step. x_t: [n, I]; rows: [n], i32 or i64, on the host, each at most
   // once; absent: all. Returns [n, H]. A row's numbers do not depend on its neighbours.
-  ConstTensorView step(ConstTensorView x_t, State& state, ConstTensorView rows);
+  ConstTensorView step(const ConstTensorView& x_t, State& state, const ConstTensorView& rows);
 
   Device device() const;
   // The device, the reason and the predicted times of the plan that chose it, the first; the latest's path.

@@ -17,13 +17,17 @@ class RONDO_API Shape {
  public:
   static constexpr int kMaxRank = 4;
   Shape() = default;
-  Shape(std::initializer_list<std::int64_t> sizes);  // more than four: InvalidArgument
+  Shape(std::initializer_list<std::int64_t> sizes) {  // more than four: InvalidArgument
+    if (sizes.size() > kMaxRank) check_rank(sizes.size());
+    for (const std::int64_t size : sizes) sizes_[static_cast<std::size_t>(rank_++)] = size;
+  }
   int rank() const { return rank_; }
   std::int64_t operator[](int i) const { return sizes_[static_cast<std::size_t>(i)]; }
   std::int64_t count() const;  // product of the sizes; 1 for rank 0
   bool operator==(const Shape&) const = default;
 
  private:
+  static void check_rank(std::size_t rank);
   std::array<std::int64_t, kMaxRank> sizes_{};
   int rank_ = 0;
 };
@@ -98,7 +102,9 @@ class RONDO_API Tensor {
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   TensorView view() { return !absent() ? TensorView(data_.get(), dtype_, shape_) : TensorView(); }
-  ConstTensorView view() const { return const_cast<Tensor*>(this)->view(); }
+  ConstTensorView view() const {
+    return !absent() ? ConstTensorView(data_.get(), dtype_, shape_) : ConstTensorView();
+  }
   operator TensorView() { return view(); }             // NOLINT: a tensor is used as its view
   operator ConstTensorView() const { return view(); }  // NOLINT
   // The elements. Another T than the tensor's dtype: InvalidArgument.
