@@ -152,10 +152,7 @@ const typename Kernels<T>::Cell& Layers<T>::cell() const {
 }
 
 template <class T>
-const Division& Layers<T>::decide(const LayerCall& call) const {
-  const Sequence& sequence = call.sequence;
-  const Phase phase = phase_of(call);
-  const bool from_zeros = call.h0 == nullptr;
+const Division& Layers<T>::decide(const Sequence& sequence, Phase phase, bool from_zeros) const {
   Decided& last = decided_[static_cast<int>(phase)];
   const std::int64_t n = sequence.n, t = n == 0 ? 0 : (sequence.total() + n - 1) / n;
   const Threads threads{num_threads(), executor() == nullptr};

@@ -80,11 +80,15 @@ class Layers final : public Glue<T> {
   States<T> h_states(const LayerCall& call) const { return {s_, sp_, call.sequence.n}; }
   States<T> c_states(const LayerCall& call) const { return {h_, hp_, call.sequence.n}; }
   // What the cost model makes of a pass over this sequence.
-  const Division& division(const LayerCall& call) const {
+  const Division& division(const Sequence& sequence, Phase phase, bool from_zeros) const {
     static constexpr Division kAlone{};
-    return call.sequence.total() <= alone_[static_cast<int>(phase_of(call))] ? kAlone : decide(call);
+    const bool alone = sequence.total() <= alone_[static_cast<int>(phase)];
+    return alone ? kAlone : decide(sequence, phase, from_zeros);
   }
-  const Division& decide(const LayerCall& call) const;
+  const Division& division(const LayerCall& call) const {
+    return division(call.sequence, phase_of(call), call.h0 == nullptr);
+  }
+  const Division& decide(const Sequence& sequence, Phase phase, bool from_zeros) const;
   static Phase phase_of(const LayerCall& call) {
     return call.saved == nullptr ? Phase::kInference : Phase::kTraining;
   }

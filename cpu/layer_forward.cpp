@@ -87,6 +87,7 @@ ForwardStep<T> Layers<T>::forward_step(const LayerForward& call, const Memory& m
   ForwardStep<T> step{};
   step.recurrent = m.w.recurrent;
   step.recurrent_n = m.w.recurrent_n;
+  step.k = s_;
   step.group = step.mask_group = masked && call.masks.groups > 1 ? seq.n * sp_ : 0;
   step.ld_gates = seq.row_stride * ld;
   step.bias = m.w.bias;

@@ -6,7 +6,7 @@ namespace rondo::cpu {
 // Where threads would share the step, forward serves.
 template <class T>
 bool Layers<T>::step(const Packed& weights, const StepCall& call) {
-  if (division({1, call.n, call.n}, Phase::kInference).threads > 1) return false;
+  if (division({1, call.n, call.n}, Phase::kInference, false).threads > 1) return false;
   if (ready_.workspace != call.workspace || ready_.n != call.n) ready_ = make_ready(weights, call);
   const FlushDenormals flush;
   const T* x = static_cast<const T*>(call.x);

@@ -191,7 +191,7 @@ void expect_training_allocates_nothing(const RnnConfig& config, bool masked) {
 TEST_P(Allocation, TheCounterCountsProductsOfLargeLayers) {
   const ForcedInstructionSet narrow("scalar");
   RnnConfig config = valid_config(GetParam());
-  config.hidden_size = 800;
+  config.hidden_size = 1456;
   Rnn rnn(config, Device{});
   const Tensor x = filled(DType::kF32, {1, 1, kI});
   Tape tape;

@@ -103,7 +103,7 @@ INSTANTIATE_TEST_SUITE_P(Isa, OuterProductsBy, ::testing::ValuesIn(kInstructionS
 
 // Small results by our kernels, large ones by the BLAS, both on any number of threads.
 TEST(OuterProductsOnThreads, AreTheSameBits) {
-  for (const Size& size : {Size{0, 4, 4}, Size{300, 40, 200}, Size{40, 300, 200}, Size{2048, 300, 3}}) {
+  for (const Size& size : {Size{0, 4, 4}, Size{300, 40, 200}, Size{40, 300, 200}, Size{4096, 520, 3}}) {
     SCOPED_TRACE(std::to_string(size.m) + " x " + std::to_string(size.n));
     const Matrices<float> matrices(size);
     std::vector<float> one = matrices.c;
