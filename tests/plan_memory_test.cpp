@@ -74,6 +74,42 @@ TEST(PlanMemory, TheGradientBetweenTwoLayersIsOneSequence) {
   expect_bytes(workspace(5), 2 * kSequence + kGateWindow, "five layers");
 }
 
+TEST(PlanMemory, GradientsOfRaggedRowsAreAsWideAsTheWiderOfXAndY) {
+  RnnConfig config = plain(Cell::kSimpleRnn);
+  const auto workspace = [&](std::int64_t inputs, std::int64_t units) {
+    config.input_size = inputs;
+    config.hidden_size = units;
+    const Plan plan(config, {.phase = Phase::kTraining, .max_t = kT, .max_n = kN});
+    return static_cast<std::int64_t>(plan.workspace_bytes());
+  };
+  for (const std::int64_t bytes : {workspace(4, kH), workspace(kH, 4)}) {
+    EXPECT_GE(bytes, 2 * kSequence);
+    EXPECT_LE(bytes, 2 * kSequence + kGateWindow + kSmall);
+  }
+}
+
+// Copies that few calls need, where a plan is for whole batches or the widths differ.
+TEST(PlanMemory, CopiesMatchTheReference) {
+  Measured measured;
+  for (const CellChoice& cell : cell_choices()) {
+    Problem windows, sides;
+    windows.config = sides.config = config_of(cell, DType::kF64);
+    windows.t = sides.t = 8;
+    windows.n = sides.n = 5;
+    windows.config.hidden_size = windows.config.input_size = 6;
+    windows.config.layout = Layout::kBatchMajor;
+    windows.config.checkpoint_every = 3;
+    sides.config.direction = Direction::kBidirectional;
+    sides.config.input_size = 21;
+    sides.config.hidden_size = 4;
+    sides.lengths = {8, 3, 5, 8, 1};
+    SCOPED_TRACE(cell.name);
+    check_problems<double>({windows}, false, measured);
+    check_problems<double>({sides}, false, measured);
+  }
+  measured.print("copies");
+}
+
 // More rows than the gradient of R takes at once, read from y or copied.
 TEST(PlanMemory, GradientsOfManyRowsMatchTheReference) {
   struct Many {
