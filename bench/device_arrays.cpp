@@ -2,7 +2,10 @@
 #include "bench/device_arrays.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <random>
 #include <stdexcept>
 #include <vector>
@@ -37,14 +40,21 @@ class HostArrays final : public DeviceArrays {
   void replay() override {}
 
  protected:
-  // A Tensor serves as aligned memory.
+  // By calloc: the system's fresh pages are zero, and those that nobody writes take no memory.
   void* allocate(std::size_t bytes) override {
-    const auto words = static_cast<std::int64_t>(bytes + 7) / 8;
-    return blocks_.emplace_back(rondo::DType::kF64, rondo::Shape{words}).view().data;
+    constexpr std::size_t kAlignment = 64;
+    std::size_t room = bytes + kAlignment;
+    void* block = std::calloc(room, 1);
+    if (block == nullptr) throw std::bad_alloc();
+    blocks_.emplace_back(block);
+    return std::align(kAlignment, bytes, block, room);
   }
 
  private:
-  std::vector<rondo::Tensor> blocks_;
+  struct Free {
+    void operator()(void* block) const { std::free(block); }
+  };
+  std::vector<std::unique_ptr<void, Free>> blocks_;
 };
 
 }  // namespace

@@ -22,6 +22,7 @@ struct Request {
   bool parameters_on_host = false;  // in training: an optimizer there reads gradients and writes parameters
   void* stream = nullptr;           // PlanOptions::stream
   bool resets = false;              // PlanOptions::resets
+  bool ragged = true;               // PlanOptions::ragged
 
   // The rows with a step that one layer may see at once: resets cut those of a batch.
   std::int64_t max_rows() const { return resets ? max_window() * max_n : max_n; }

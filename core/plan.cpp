@@ -18,7 +18,7 @@ Shape Tape::x_shape() const { return record_ && record_->weights ? record_->forw
 
 Plan::Plan(const RnnConfig& config, const PlanOptions& options) : config_(config), options_(options) {
   validate_plan(config, options);
-  const auto& [phase, max_t, max_n, device, stream, resets] = options;
+  const auto& [phase, max_t, max_n, device, stream, resets, ragged] = options;
   Backend& backend = backend_of(device);
   const Request request{.config = config,
                         .phase = phase,
@@ -27,7 +27,8 @@ Plan::Plan(const RnnConfig& config, const PlanOptions& options) : config_(config
                         .device = device,
                         .data_on_host = device.kind != Device::Kind::kCpu,
                         .stream = stream,
-                        .resets = resets};
+                        .resets = resets,
+                        .ragged = ragged};
   const Support support = backend.supports(request);
   if (!support.ok) throw DeviceError(to_string(device) + ": " + support.reason);
   impl_ = backend.make_plan(request);

@@ -111,7 +111,7 @@ struct Rnn::Impl {
   // What the first passes take beside the plan: where there is no room for that, it shows now, while another
   // device can step in.
   void expect_room(const Plan& plan) const {
-    const auto& [phase, t, n, device, stream, resets] = plan.options();
+    const auto& [phase, t, n, device, stream, resets, ragged] = plan.options();
     const bool training = phase == Phase::kTraining;
     const std::int64_t states = config.num_layers * num_directions(config) * n * config.hidden_size;
     const std::int64_t outputs = (config.merge == Merge::kNone ? 2 : 1) * output_size(config);

@@ -204,8 +204,9 @@ class StackPlan final : public BackendPlan {
     std::size_t kept_bytes;
     Pieces layer, h, c;       // the backend's; [S, R, H]
     Pieces h_carry, c_carry;  // [L*D, N, H], the gradients between windows
-    Pieces merged;            // [T*N, O]
-    Pieces d_in, d_parts;     // two of [P, max(I, O)]; d: [P, H]
+    Pieces merged;            // [T*N, O], or [N, O] under Outputs::kLast
+    Pieces d_parts;           // d: [P, H]
+    Pieces d_in;              // at most two of [P, I or O]
     Pieces c_steps;           // [P, D*H], cell_sequence, ragged: c of every step, or its gradient
     std::size_t work_bytes;
   };
@@ -245,6 +246,7 @@ class StackPlan final : public BackendPlan {
   Phase phase_;
   std::int64_t max_t_, max_n_;
   std::int64_t window_;    // the most steps that run at once
+  bool ragged_;            // calls may have rows that end early or leave steps out
   std::int64_t max_rows_;  // R: a reset at the first step cuts off a row without steps
   std::unique_ptr<LayerBackend> layers_;
   Joins joins_;

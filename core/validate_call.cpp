@@ -291,6 +291,9 @@ CallSizes validate_forward(const Plan& plan, const Packed* weights, const Forwar
   call.flags("resets", a.resets);
   call.expect(a.resets.absent() || o.resets,
               "resets was given, expected a plan made with PlanOptions::resets");
+  const bool whole = a.lengths.absent() && a.mask.absent();
+  call.expect(whole || o.ragged || o.resets, a.mask.absent() ? "lengths" : "mask",
+              " was given, expected a plan made with PlanOptions::ragged");
   call.outputs({"y", a.y, Use::kWritten}, {"y_reverse", a.y_reverse, Use::kWritten});
   call.states({"h_n", a.h_n, Use::kWritten, "h0"}, {"c_n", a.c_n, Use::kWritten, "c0"});
   call.cell_sequence({"c", a.c, Use::kWritten});

@@ -84,14 +84,16 @@ typename Layers<T>::Memory Layers<T>::memory(Arena& arena, std::int64_t in, std:
   for (T** p : {&m.c, &m.rh}) *p = arena.take<T>(cell_state);
   if (config_.layer_norm) m.sums = arena.take<T>(order_.gates * cell_state);
   if (!training) {
-    m.gates = arena.take<T>(flat_rows * order_.gates * hp_);
+    m.gates = arena.take<T>(gate_rows(flat_rows, n) * order_.gates * hp_);
     return m;
   }
   m.carry = arena.take<T>(state);
   m.dc = arena.take<T>(cell_state);
-  for (T** p : {&m.mask, &m.h_masked[0], &m.h_masked[1]}) *p = arena.take<T>(order_.gates * state);
-  m.x_masked = arena.take<T>(flat_rows * in);
-  m.h_in = arena.take<T>(flat_rows * s_);
+  if (config_.recurrent_dropout > 0) {
+    for (T** p : {&m.mask, &m.h_masked[0], &m.h_masked[1]}) *p = arena.take<T>(order_.gates * state);
+  }
+  if (config_.dropout > 0) m.x_masked = arena.take<T>(flat_rows * in);
+  m.h_in = arena.take<T>(gathered_rows(flat_rows) * s_);
   if (projected()) m.dm = arena.take<T>(flat_rows * sp_);
   if (config_.peephole) m.dpeephole = arena.take<T>(3 * cell_state);
   if (config_.layer_norm) {

@@ -56,13 +56,13 @@ class Layers final : public Glue<T> {
     T* h[2];   // [n][Sp]: states of even and odd steps; backward: h0 and its gradient
     T* c;      // [n][Hp], LSTM: c_t; backward: c0
     T* rh;     // [n][Hp], reset_before; or what a projection multiplies
-    T* gates;  // [P][G * Hp], inference only
+    T* gates;  // [gate_rows(P, n)][G * Hp], inference only
     // Training only.
     T *carry, *dc;                          // [n][Sp], [n][Hp]: gradients on their way to the step before
     T* mask;                                // [groups][n][Sp]
     T* h_masked[2];                         // [groups][n][Sp]
-    T* x_masked;                            // [P][in], what W multiplied; then d loss / d of it
-    T* h_in;                                // [P][S], what R multiplied
+    T* x_masked;                            // [P][in], dropout: what W multiplied; then d loss / d of it
+    T* h_in;                                // [gathered_rows(P)][S], what R multiplied
     T* dm;                                  // [P][Sp], projection: its gradient
     T* dpeephole;                           // [n][3][Hp]
     T* sums;                                // [n][G * Hp], layer normalisation, in inference too: R h
@@ -75,6 +75,10 @@ class Layers final : public Glue<T> {
   };
   Saved saved(Arena& arena, std::int64_t flat_rows) const;
   Memory memory(Arena& arena, std::int64_t in, std::int64_t flat_rows, std::int64_t n, bool training) const;
+  // The rows of all gates that inference has at once, at most.
+  std::int64_t gate_rows(std::int64_t flat_rows, std::int64_t n) const;
+  // The rows of h_{t-1} that are copied at once for the gradient of R, at most.
+  std::int64_t gathered_rows(std::int64_t flat_rows) const;
   const typename Kernels<T>::Cell& cell() const;
   bool projected() const { return config_.projection_size > 0; }
   States<T> h_states(const LayerCall& call) const { return {s_, sp_, call.sequence.n}; }
@@ -122,6 +126,11 @@ class Layers final : public Glue<T> {
   struct Window {
     std::int64_t first, last, row, rows;
   };
+  // About how many rows of gates a window has, on one thread or on several.
+  struct WindowRows {
+    std::int64_t alone, together;
+  };
+  WindowRows window_rows(std::int64_t ld) const;
   std::int64_t steps_at_once(const LayerForward& call, std::int64_t ld) const;
   Window window_of(const LayerForward& call, std::int64_t first, std::int64_t last) const;
   void start_states(const LayerForward& call, const Memory& m) const;
@@ -179,7 +188,13 @@ class Layers final : public Glue<T> {
   };
   void add_product(T* to, const GateRun& run, const GateRows& da, ConstRows operand,
                    const ProductSize& size) const;
-  void gather_h(const LayerBackward& call, const Memory& m, const T* mask) const;
+  // Flat rows [begin, end) of h_{t-1}: in place, as y has them one step away, or to be copied.
+  struct Stretch {
+    std::int64_t begin, end;
+    bool in_place;
+  };
+  Stretch next_stretch(const LayerBackward& call, std::int64_t begin) const;
+  void gather_h(const LayerBackward& call, const Memory& m, const Stretch& rows, const T* mask) const;
   void add_input_products(const LayerBackward& call, const Memory& m, const T* da, T* dW) const;
   void recurrent_gradients(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void add_recurrent_products(const LayerBackward& call, const Memory& m, const Saved& s, T* dR) const;

@@ -214,19 +214,31 @@ template <class T>
 void Layers<T>::add_recurrent_products(const LayerBackward& call, const Memory& m, const Saved& s,
                                        T* dR) const {
   const GateRows da = recurrent_rows(m, s);
-  const ProductSize size{call.sequence.total(), s_, threads(call)};
+  const std::int64_t flat_rows = call.sequence.total();
   const bool masked = call.masks.recurrent != nullptr, apart = masked && call.masks.groups > 1;
   static constexpr int kInOrder[] = {0, 1, 2, 3};
-  for (const GateRun& run : gate_runs(kInOrder, order_.recurrent_gates, hp_ != h_ || apart)) {
-    if (run.gate == 0 || apart) {
-      gather_h(call, m, masked ? m.mask + (apart ? run.gate * call.sequence.n * sp_ : 0) : nullptr);
+  const GateRuns runs = gate_runs(kInOrder, order_.recurrent_gates, hp_ != h_ || apart);
+  for (Stretch rows{}; rows.end < flat_rows;) {
+    rows = next_stretch(call, rows.end);
+    const std::int64_t n = call.sequence.n;
+    ConstRows h{m.h_in, s_};
+    if (rows.in_place) {
+      const std::int64_t before = rows.begin + (call.id.reverse ? n : -n);
+      h = {static_cast<const T*>(call.y.data) + before * call.y.ld, call.y.ld};
     }
-    add_product(dR, run, da, {m.h_in, s_}, size);
+    for (const GateRun& run : runs) {
+      if (!rows.in_place && (run.gate == 0 || apart)) {
+        gather_h(call, m, rows, masked ? m.mask + (apart ? run.gate * n * sp_ : 0) : nullptr);
+      }
+      add_product(dR, run, {da.data + rows.begin * da.ld, da.ld}, h,
+                  {rows.end - rows.begin, s_, threads(call)});
+    }
   }
   if (order_.recurrent_gates == order_.gates) return;
   const std::int64_t ld = order_.columns * hp_;
   const GateRun n{2, 1, order_.recurrent_column[2]};
-  add_product(dR, n, {s.gates, ld}, {s.gates + (order_.columns - 1) * hp_, ld}, size);
+  add_product(dR, n, {s.gates, ld}, {s.gates + (order_.columns - 1) * hp_, ld},
+              {flat_rows, s_, threads(call)});
 }
 
 // Of biases and peepholes.
@@ -248,17 +260,44 @@ void Layers<T>::bias_gradients(const LayerBackward& call, const Memory& m, const
   }
 }
 
-// h_in [P][S] = h_{t-1}, times the mask [n][Sp] if there is one.
+// A BLAS has all rows in one call, since its sums hang on their number.
 template <class T>
-void Layers<T>::gather_h(const LayerBackward& call, const Memory& m, const T* mask) const {
+std::int64_t Layers<T>::gathered_rows(std::int64_t flat_rows) const {
+  constexpr std::int64_t kMost = 8 * kOuterDepth;
+  return suits_blas(kernels_, order_.recurrent_gates * h_, s_) ? flat_rows : std::min(flat_rows, kMost);
+}
+
+// Stretches begin at multiples of kOuterDepth, for sums that do not hang on them.
+template <class T>
+typename Layers<T>::Stretch Layers<T>::next_stretch(const LayerBackward& call, std::int64_t begin) const {
+  const Sequence& seq = call.sequence;
+  const std::int64_t flat_rows = seq.total();
+  const bool whole_steps = seq.offsets == nullptr && seq.step_stride == seq.n;
+  const bool by_kernel = !suits_blas(kernels_, order_.recurrent_gates * h_, s_);
+  Stretch there{flat_rows, flat_rows, true};
+  if (whole_steps && by_kernel && call.masks.recurrent == nullptr) {
+    // Of the first step in time y has nothing.
+    if (call.id.reverse) there = {0, (flat_rows - seq.n) / kOuterDepth * kOuterDepth, true};
+    if (!call.id.reverse) there.begin = std::min(round_up(seq.n, kOuterDepth), flat_rows);
+  }
+  if (begin >= there.begin && begin < there.end) return {begin, there.end, true};
+  const std::int64_t until = begin < there.begin ? there.begin : flat_rows;
+  return {begin, std::min(begin + gathered_rows(flat_rows), until), false};
+}
+
+// h_in = rows of h_{t-1}, times the mask [n][Sp] if there is one.
+template <class T>
+void Layers<T>::gather_h(const LayerBackward& call, const Memory& m, const Stretch& rows,
+                         const T* mask) const {
   const Sequence& seq = call.sequence;
   const T* y = static_cast<const T*>(call.y.data);
-  for_each_row(seq, [&](std::int64_t s, std::int64_t r, std::int64_t flat) {
+  T* to = m.h_in;
+  for_each_row(seq, rows.begin, rows.end, [&](std::int64_t s, std::int64_t r, std::int64_t) {
     const std::int64_t prev = call.id.reverse ? s + 1 : s - 1;
     const bool first = prev < 0 || prev >= seq.t || r >= seq.rows(prev);
     const T* from = first ? m.h[0] + r * sp_ : y + (seq.start(prev) + r * seq.row_stride) * call.y.ld;
-    T* to = m.h_in + flat * s_;
     for (std::int64_t j = 0; j < s_; ++j) to[j] = mask == nullptr ? from[j] : from[j] * mask[r * sp_ + j];
+    to += s_;
   });
 }
 

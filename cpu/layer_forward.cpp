@@ -29,16 +29,33 @@ void Layers<T>::forward(const LayerForward& call) {
   if (lstm) c_states(call).store(m.c, call.c_n);
 }
 
-// All of them, but where one thread has them to itself and their gates would not stay in the second-level
-// cache from the input product to the time loop: then so many that they do, and that W is not read too often.
+// One thread: so many that the gates stay in the second-level cache from the input product to the time loop,
+// and that W is not read too often. Several: 8 MiB, enough work that handing it over is nothing beside it.
+template <class T>
+typename Layers<T>::WindowRows Layers<T>::window_rows(std::int64_t ld) const {
+  constexpr std::int64_t kAloneBytes = 128 << 10, kTogetherBytes = 8 << 20, kLeastRows = 96;
+  const std::int64_t row_bytes = ld * static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t alone = std::max(kAloneBytes / row_bytes, kLeastRows);
+  return {alone, std::max(kTogetherBytes / row_bytes, 2 * alone)};
+}
+
+// All of them where their gates are kept, are of another order, or are few.
 template <class T>
 std::int64_t Layers<T>::steps_at_once(const LayerForward& call, std::int64_t ld) const {
-  constexpr std::int64_t kBytes = 128 << 10, kLeastRows = 96;
   const Sequence& seq = call.sequence;
+  const bool training = call.saved != nullptr, alone = threads(call) == 1;
   const bool apart = config_.layer_norm || call.masks.input != nullptr || seq.row_stride != 1;
-  if (apart || seq.n == 0 || threads(call) > 1) return seq.t;
-  const std::int64_t rows = std::max(kBytes / (ld * static_cast<std::int64_t>(sizeof(T))), kLeastRows);
-  return seq.total() < 2 * rows ? seq.t : std::max<std::int64_t>(1, rows / seq.n);
+  if (apart || seq.n == 0 || (training && !alone)) return seq.t;
+  const WindowRows most = window_rows(ld);
+  const std::int64_t rows = alone ? most.alone : most.together;
+  return seq.total() < (alone ? 2 : 1) * rows ? seq.t : std::max<std::int64_t>(1, rows / seq.n);
+}
+
+// For any number of threads.
+template <class T>
+std::int64_t Layers<T>::gate_rows(std::int64_t flat_rows, std::int64_t n) const {
+  if (config_.layer_norm || config_.layout == Layout::kBatchMajor) return flat_rows;
+  return std::min(flat_rows, std::max(n, window_rows(order_.gates * hp_).together));
 }
 
 template <class T>

@@ -32,15 +32,6 @@ bool blas_has_wide_vectors() {
   return wide;
 }
 
-// Of a large result a BLAS is the faster by 8 %: it copies a and b into the order in which it reads them,
-// which pays where each is read often. Of small ones our kernel is, by 3 to 10 %.
-template <class T>
-bool suits_blas(const Kernels<T>& kernels, std::int64_t m, std::int64_t n) {
-  constexpr std::int64_t kLarge = std::int64_t{1} << 21;
-  constexpr std::int64_t kWide = 64 / sizeof(T);
-  return m >= kLarge / n && (kernels.lanes < kWide || blas_has_wide_vectors());
-}
-
 using Int = std::int32_t;
 // Sizes beyond a BLAS's 32-bit integer are cut up; leading dimensions cannot be.
 constexpr std::int64_t kMostAtOnce = std::int64_t{1} << 30;
@@ -72,6 +63,15 @@ void add_by_blas(OuterProducts<T> p, const Block& of_c) {
 
 }  // namespace
 
+// Of a large result a BLAS is the faster by 8 %: it copies a and b into the order in which it reads them,
+// which pays where each is read often. Of small ones our kernel is, by 3 to 10 %.
+template <class T>
+bool suits_blas(const Kernels<T>& kernels, std::int64_t m, std::int64_t n) {
+  constexpr std::int64_t kLarge = std::int64_t{1} << 21;
+  constexpr std::int64_t kWide = 64 / sizeof(T);
+  return m >= kLarge / n && (kernels.lanes < kWide || blas_has_wide_vectors());
+}
+
 template <class T>
 void add_outer_products(const Kernels<T>& kernels, const OuterProducts<T>& p, std::int64_t m, std::int64_t n,
                         int threads) {
@@ -100,6 +100,8 @@ void add_outer_products(const Kernels<T>& kernels, const OuterProducts<T>& p, st
           });
 }
 
+template bool suits_blas<float>(const Kernels<float>&, std::int64_t, std::int64_t);
+template bool suits_blas<double>(const Kernels<double>&, std::int64_t, std::int64_t);
 template void add_outer_products<float>(const Kernels<float>&, const OuterProducts<float>&, std::int64_t,
                                         std::int64_t, int);
 template void add_outer_products<double>(const Kernels<double>&, const OuterProducts<double>&, std::int64_t,

@@ -1,6 +1,8 @@
 // States and masks between the stack's rows, H wide, and the kernels' rows, Hp wide.
 #pragma once
 
+#include <algorithm>
+
 #include "core/stack.h"
 
 namespace rondo::cpu {
@@ -59,6 +61,27 @@ template <class Visit>
 void for_each_row(const Sequence& seq, Visit&& visit) {
   for (std::int64_t s = 0; s < seq.t; ++s) {
     for (std::int64_t r = 0; r < seq.rows(s); ++r) visit(s, r, seq.start(s) + r * seq.row_stride);
+  }
+}
+
+// Of flat rows [begin, end), in their order.
+template <class Visit>
+void for_each_row(const Sequence& seq, std::int64_t begin, std::int64_t end, Visit&& visit) {
+  const bool by_rows = seq.offsets == nullptr && seq.step_stride != seq.n;  // a row's steps lie together
+  std::int64_t s = by_rows ? begin % seq.t : begin / seq.n, r = by_rows ? begin / seq.t : begin % seq.n;
+  if (seq.offsets != nullptr) {
+    s = std::upper_bound(seq.offsets, seq.offsets + seq.t, begin) - seq.offsets - 1;
+    r = begin - seq.offsets[s];
+  }
+  for (std::int64_t flat = begin; flat < end; ++flat) {
+    visit(s, r, flat);
+    std::int64_t &inner = by_rows ? s : r, &outer = by_rows ? r : s;
+    if (inner + 1 < (by_rows ? seq.t : seq.rows(s))) {
+      ++inner;
+    } else {
+      inner = 0;
+      ++outer;
+    }
   }
 }
 

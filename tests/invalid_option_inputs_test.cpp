@@ -86,6 +86,17 @@ TEST(InvalidForward, ResetsOfAPlanWithoutThem) {
   without.expect_forward_rejected({"forward: resets was given", "PlanOptions::resets"});
 }
 
+TEST(InvalidForward, RaggedRowsOfAPlanWithoutThem) {
+  OptionCall call;
+  call.plan = Plan(valid_config(), {.phase = Phase::kTraining, .max_t = kT, .max_n = kN, .ragged = false});
+  call.forward.resets = {};
+  call.expect_forward_rejected({"forward: mask was given", "PlanOptions::ragged"});
+  call.forward.mask = {};
+  const Tensor lengths(DType::kI64, {kN});
+  call.forward.lengths = lengths;
+  call.expect_forward_rejected({"forward: lengths was given", "PlanOptions::ragged"});
+}
+
 TEST(InvalidForward, MasksThatOverlapOutputs) {
   OptionCall call;
   call.forward.mask.data = call.y.span<float>().data();

@@ -133,11 +133,12 @@ reference::Results<T> results_of(const ForwardArgs& f) {
 }
 
 PlanOptions plan_options(std::span<const Problem> problems, Phase phase) {
-  PlanOptions o{.phase = phase, .max_n = 0};
+  PlanOptions o{.phase = phase, .max_n = 0, .ragged = false};
   for (const Problem& p : problems) {
     o.max_t = std::max(o.max_t, p.t + p.spare_t);
     o.max_n = std::max(o.max_n, p.n + p.spare_n);
     o.resets = o.resets || !p.resets.empty();
+    o.ragged = o.ragged || !p.lengths.empty() || !p.mask.empty();
   }
   return o;
 }

@@ -138,7 +138,9 @@ struct Product {
 };
 
 // c [columns of a][columns of b] += a transposed times b: outer products of their rows, summed over `rows`.
-// Every element is one sum in the order of rows, whatever block of c a call is for.
+// Every element is a sum in the order of rows, whatever block of c a call is for: kOuterDepth of them are
+// added up, then added to c. So a call for a multiple of them can be followed by one for the rest.
+constexpr std::int64_t kOuterDepth = 128;
 template <class T>
 struct OuterProducts {
   const T* a;

@@ -14,19 +14,19 @@ HWY_BEFORE_NAMESPACE();
 namespace rondo::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// A tile: so many columns of a (rows of c) by two vectors of b. Its sums stay in registers over kDepth rows,
-// in which what is read of a and b stays in the first-level cache; kStrip columns of a stay in the second.
+// A tile: so many columns of a (rows of c) by two vectors of b. Its sums stay in registers over kOuterDepth
+// rows, whose part of a and b stays in the first-level cache; kStrip columns of a stay in the second.
 constexpr int kMostTall = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 8 : 6;
 constexpr int kWide = 2;
-constexpr std::int64_t kDepth = 128, kStrip = 256 / kMostTall * kMostTall;
+constexpr std::int64_t kStrip = 256 / kMostTall * kMostTall;
 
 template <class T>
 constexpr std::int64_t kLanes = hn::MaxLanes(hn::ScalableTag<T>());
 
-// Part of b, kDepth rows of kWide vectors, zero past its last column.
+// Part of b, kOuterDepth rows of kWide vectors, zero past its last column.
 template <class T>
 struct Panel {
-  HWY_ALIGN T values[kDepth * kWide * kLanes<T>];
+  HWY_ALIGN T values[kOuterDepth * kWide * kLanes<T>];
   std::int64_t depth, width;
 };
 
@@ -34,7 +34,7 @@ template <class T>
 HWY_INLINE void Fill(Panel<T>& panel, const OuterProducts<T>& p, std::int64_t row, std::int64_t column,
                      std::int64_t n_end) {
   const hn::ScalableTag<T> d;
-  panel.depth = std::min(kDepth, p.rows - row);
+  panel.depth = std::min(kOuterDepth, p.rows - row);
   panel.width = std::min<std::int64_t>(kWide * kLanes<T>, n_end - column);
   T* to = panel.values;
   for (std::int64_t i = 0; i < panel.depth; ++i, to += kWide * kLanes<T>) {
@@ -99,7 +99,7 @@ HWY_INLINE void AddTiles(const OuterProducts<T>& p, const Panel<T>& panel, std::
 template <class T>
 void AddOuterProducts(const OuterProducts<T>& p, const Block& of_c) {
   Panel<T> panel;
-  for (std::int64_t row = 0; row < p.rows; row += kDepth) {
+  for (std::int64_t row = 0; row < p.rows; row += kOuterDepth) {
     for (std::int64_t strip = of_c.row_begin; strip < of_c.row_end; strip += kStrip) {
       for (std::int64_t j = of_c.column_begin; j < of_c.column_end; j += kWide * kLanes<T>) {
         Fill(panel, p, row, j, of_c.column_end);

@@ -112,6 +112,7 @@ struct PlanOptions {
   Device device{};
   void* stream = nullptr;  // a cudaStream_t of the device; null: the backend's own. None on the CPU
   bool resets = false;     // calls may have resets: memory for a state at every step
+  bool ragged = true;      // calls may have lengths or a mask: memory for copies of rows; with resets always
 };
 
 // A configuration made ready for one device and for all sizes up to max_t and max_n.
