@@ -140,12 +140,12 @@ class Layers final : public Glue<T> {
   // Whether the steps of few rows go through R's blocks back and forth: what one reads last is then what the
   // next one reads first, while of an R that a cache does not hold whole it would hold nothing in time.
   bool turns_at_ends(std::int64_t n) const {
-    constexpr std::int64_t kBytes = 512 << 10, kRows = 4;
+    constexpr std::int64_t kBytes = 512 << 10, kRows = 4;  // beyond them it gained nothing (bench/NOTES.md)
     return n <= kRows && order_.recurrent_gates * hp_ * s_ * static_cast<std::int64_t>(sizeof(T)) > kBytes;
   }
   template <class Step>
   static void from_last_block(void (*kernel)(const Step&, const Range&), const Step& step, Range range) {
-    constexpr std::int64_t kPiece = 8;
+    constexpr std::int64_t kPiece = 8;  // as many as a tile of one row has at most
     for (const std::int64_t begin = range.block_begin; range.block_end > begin; range.block_end -= kPiece) {
       range.block_begin = std::max(begin, range.block_end - kPiece);
       kernel(step, range);

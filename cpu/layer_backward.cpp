@@ -263,7 +263,7 @@ void Layers<T>::bias_gradients(const LayerBackward& call, const Memory& m, const
 // A BLAS has all rows in one call, since its sums hang on their number.
 template <class T>
 std::int64_t Layers<T>::gathered_rows(std::int64_t flat_rows) const {
-  constexpr std::int64_t kMost = 8 * kOuterDepth;
+  constexpr std::int64_t kMost = 8 * kOuterDepth;  // 1 MiB of H 256: little memory, and few products
   return suits_blas(kernels_, order_.recurrent_gates * h_, s_) ? flat_rows : std::min(flat_rows, kMost);
 }
 

@@ -37,16 +37,15 @@ void set_float_mode(std::uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mo
 void relax() { asm volatile("yield"); }
 #endif
 
-// Where threads wait for one another and many meetings, one of kMeetings or more, have one sleep, the CPUs are
-// taken by others: so many calls then run on one thread.
+// After a call whose threads slept too much while they waited for one another, the CPUs are taken by others:
+// so many calls then run on one thread.
 constexpr int kCallsAlone = 64;
-constexpr std::uint32_t kMeetings = 16;
 std::atomic<int> calls_alone{0};
+using Clock = std::chrono::steady_clock;
 
 // True when value left `old` within so long a time of spinning.
 template <class V>
 bool spin_while(const std::atomic<V>& value, V old, std::chrono::microseconds time) {
-  using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + time;
   do {
     for (int i = 0; i < 64; ++i) {
@@ -58,7 +57,7 @@ bool spin_while(const std::atomic<V>& value, V old, std::chrono::microseconds ti
 }
 
 // A thread that has no work waits for the next call, which may be the next product of a pass; one that waits
-// for others knows that they are at work.
+// for others knows that they are at work, and that to sleep and be woken would take about as long.
 constexpr std::chrono::microseconds kForWork{20}, kForOthers{50};
 
 constexpr int kCountBits = 8;
@@ -82,12 +81,13 @@ class Team {
   bool try_take() { return !busy_.exchange(true, std::memory_order_acquire); }
   void give_back() { busy_.store(false, std::memory_order_release); }
 
-  void run(int count, void (*body)(void*, int, int), void* context) {
+  void run(Together how, int count, void (*body)(void*, int, int), void* context) {
+    const Clock::time_point start = how == Together::kTogether ? Clock::now() : Clock::time_point();
     body_ = body;
     context_ = context;
     unfinished_.store(count - 1, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) places_[i].meetings.store(0, std::memory_order_relaxed);
-    slept_.store(0, std::memory_order_relaxed);
+    slept_ns_.store(0, std::memory_order_relaxed);
     const std::uint32_t number = (job_.load(std::memory_order_relaxed) >> kCountBits) + 1;
     job_.store(number << kCountBits | static_cast<std::uint32_t>(count), std::memory_order_release);
     job_.notify_all();
@@ -96,8 +96,8 @@ class Team {
          left = unfinished_.load(std::memory_order_acquire)) {
       if (!spin_while(unfinished_, left, kForWork)) unfinished_.wait(left, std::memory_order_acquire);
     }
-    const std::uint32_t slept = slept_.load(std::memory_order_relaxed);
-    if (slept == 0 || slept * kMeetings < places_[0].meetings.load(std::memory_order_relaxed)) return;
+    const std::int64_t slept_ns = slept_ns_.load(std::memory_order_relaxed);
+    if (slept_ns == 0 || !slept_too_much(slept_ns, (Clock::now() - start).count(), count)) return;
     calls_alone.store(kCallsAlone, std::memory_order_relaxed);
   }
 
@@ -110,8 +110,9 @@ class Team {
       const std::atomic<std::uint32_t>& other = places_[i].meetings;
       // One that has gone on to its next meeting was here.
       if (other.load(std::memory_order_acquire) != before || spin_while(other, before, kForOthers)) continue;
-      slept_.fetch_add(1, std::memory_order_relaxed);
+      const Clock::time_point start = Clock::now();
       other.wait(before, std::memory_order_acquire);
+      slept_ns_.fetch_add((Clock::now() - start).count(), std::memory_order_relaxed);
     }
   }
 
@@ -145,7 +146,7 @@ class Team {
   void (*body_)(void*, int, int) = nullptr;
   void* context_ = nullptr;
   Place places_[kMostThreads];
-  std::atomic<std::uint32_t> slept_{0};
+  std::atomic<std::int64_t> slept_ns_{0};  // of all threads, in meetings
 };
 
 // The team lives as long as the process: its threads are never joined, since a library cannot know which
@@ -170,6 +171,11 @@ FlushDenormals::FlushDenormals() : saved_(float_mode()) {
 }
 FlushDenormals::~FlushDenormals() {
   if ((saved_ & kFlush) != kFlush) set_float_mode(saved_);
+}
+
+// One that is late has all others sleep.
+bool slept_too_much(std::int64_t slept_ns, std::int64_t call_ns, int count) {
+  return 2 * slept_ns > (count - 1) * call_ns;
 }
 
 int together_threads() {
@@ -209,7 +215,7 @@ void run_on_team(Together how, int wanted, void (*body)(void*, int, int), void* 
   }
   Team& t = team();
   if (!t.try_take()) return body(context, 0, 1);
-  t.run(std::min(wanted, t.size()), body, context);
+  t.run(how, std::min(wanted, t.size()), body, context);
   t.give_back();
 }
 

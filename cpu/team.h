@@ -25,8 +25,12 @@ void prepare_team(int threads);
 // Threads that bodies which wait for one another may use: no more than there are CPUs.
 int together_threads();
 
-// In a body that runs together with others: waits until all of them are here. Spins for a while, then sleeps.
+// In a body that runs together with others: waits until all of them are here. Spins for 50 us, then sleeps.
 void meet(int index, int count);
+
+// Whether `count` threads that met in a call slept so long, all together, that one alone would have been as
+// fast: for half of it, each but the one that they waited for.
+bool slept_too_much(std::int64_t slept_ns, std::int64_t call_ns, int count);
 
 // Denormals slow a recurrent step about twentyfold: flushed to zero while kernels run, then as it was.
 class FlushDenormals {

@@ -114,6 +114,34 @@ TEST_P(Threads, WindowsOfStepsHaveTheBitsOfTheWholeSequence) {
   EXPECT_EQ(differences(windows, train(c, kSteps, kRows)), "");
 }
 
+TEST(Team, GoesAloneOnceItsThreadsSleptForHalfOfACall) {
+  EXPECT_FALSE(cpu::slept_too_much(500, 1000, 2));
+  EXPECT_TRUE(cpu::slept_too_much(501, 1000, 2));
+  // Seven that wait for the eighth sleep seven times as long as it is late.
+  EXPECT_FALSE(cpu::slept_too_much(7 * 500, 1000, 8));
+  EXPECT_TRUE(cpu::slept_too_much(7 * 501, 1000, 8));
+}
+
+TEST(StepOfAStream, IsTakenDirectlyUnlessThreadsShareIt) {
+  const RnnConfig c{.cell = Cell::kGru, .input_size = 3, .hidden_size = 256};
+  const Tensor parameters(c.dtype, {parameter_count(c)}), x(c.dtype, {1, 3});
+  Tensor h(c.dtype, {1, 256});
+  const auto taken = [&] {
+    cpu::Layers<float> layers(Request{.config = c});
+    const std::unique_ptr<Packed> packed = layers.pack(parameters.view().data);
+    Tensor workspace(DType::kU8, {static_cast<std::int64_t>(layers.workspace_bytes(1, 1))});
+    return layers.step(
+        *packed, {x.view().data, h.view().data, nullptr, 1, static_cast<std::byte*>(workspace.view().data)});
+  };
+  set_num_threads(1);
+  EXPECT_TRUE(taken());
+  set_num_threads(2);
+  set_calibration(free_threads());
+  EXPECT_FALSE(taken());
+  set_calibration(std::nullopt);
+  set_num_threads(0);
+}
+
 // Few rows go back and forth through weights that a cache does not hold, many do not.
 TEST_P(Threads, FewRowsOfALargeNetworkHaveTheBitsThatTheyHaveAmongMany) {
   constexpr std::int64_t kSteps = 4, kFew = 3, kMany = 8, kInputs = 5;

@@ -28,9 +28,9 @@ double loss(double error) {
 // Whether two samples are of one work, as consecutive samples of a grid are.
 bool same_work(const rondo::Work& a, const rondo::Work& b) {
   const rondo::RnnConfig &x = a.config, &y = b.config;
-  return a.phase == b.phase && a.t == b.t && a.n == b.n && a.from_zeros == b.from_zeros && x.cell == y.cell && x.input_size == y.input_size &&
-         x.hidden_size == y.hidden_size && x.num_layers == y.num_layers && x.direction == y.direction &&
-         x.dtype == y.dtype;
+  return a.phase == b.phase && a.t == b.t && a.n == b.n && a.from_zeros == b.from_zeros && x.cell == y.cell &&
+         x.input_size == y.input_size && x.hidden_size == y.hidden_size && x.num_layers == y.num_layers &&
+         x.direction == y.direction && x.dtype == y.dtype;
 }
 
 // One thread and all of them, one after the other, of one work.

@@ -39,14 +39,19 @@ double Decision::regret() const { return us[chosen] / *std::min_element(us.begin
 Decision decide(const rondo::Work& work, std::span<const Side> sides, const std::vector<double>& us,
                 const rondo::Calibration& calibration) {
   Decision decision{work, us, {}, 0};
+  // A device is chosen before it is known whether calls come with a state, the threads of a call when it
+  // comes.
+  const auto is_gpu = [](const Side& side) { return side.threads == 0; };
+  rondo::Work known = work;
+  if (std::any_of(sides.begin(), sides.end(), is_gpu)) known.from_zeros = false;
   for (const Side& side : sides) {
-    if (side.threads == 0) {
-      decision.predicted_us.push_back(rondo::predict_us(work, calibration.cuda));
+    if (is_gpu(side)) {
+      decision.predicted_us.push_back(rondo::predict_us(known, calibration.cuda));
       continue;
     }
     const bool free = side.threads > 1 && !side.all_threads;
-    const int threads = free ? rondo::choose_threads(work, calibration.cpu, side.threads) : side.threads;
-    decision.predicted_us.push_back(rondo::predict_us(work, calibration.cpu, threads));
+    const int threads = free ? rondo::choose_threads(known, calibration.cpu, side.threads) : side.threads;
+    decision.predicted_us.push_back(rondo::predict_us(known, calibration.cpu, threads));
   }
   const auto& p = decision.predicted_us;
   decision.chosen = static_cast<std::size_t>(std::min_element(p.begin(), p.end()) - p.begin());

@@ -64,7 +64,7 @@ struct DropoutArgs {
 // array starts at a multiple of 16 bytes, here as everywhere.
 struct ForwardArgs {
   ConstTensorView x;        // [T, N, I], or [N, T, I] batch-major
-  ConstTensorView h0;       // [L*D, N, H]; absent: zeros
+  ConstTensorView h0;       // [L*D, N, H]; absent: zeros, not multiplied on a CPU (nor by Inf or NaN)
   ConstTensorView c0;       // as h0; LSTM only
   ConstTensorView lengths;  // [N], i32 or i64, on the host, any order, 0..T; absent: all T
   // Both u8 [T, N], or [N, T] batch-major, on the host; absent: no such steps. A row skips the steps with mask

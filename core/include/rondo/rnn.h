@@ -26,7 +26,7 @@ class RONDO_API State {
 };
 
 struct ForwardOptions {
-  ConstTensorView h0;       // [L*D, N, H]; absent: zeros
+  ConstTensorView h0;       // [L*D, N, H]; absent: zeros, not multiplied on a CPU (nor by Inf or NaN)
   ConstTensorView c0;       // as h0; LSTM only
   ConstTensorView lengths;  // [N], i32 or i64; absent: all T
   ConstTensorView mask;     // u8 [T, N] or [N, T], 0: the step is skipped; see ForwardArgs
