@@ -160,6 +160,8 @@ void Page::details(const std::string& summary, const Table& rows) {
 void Page::wide() { wide_ = true; }
 
 void Page::panels(const std::vector<std::string>& svgs, const Legend& legend, const std::string& caption) {
+  // One that has its own key is drawn as wide as the page.
+  if (svgs.size() == 1 && legend.empty()) return figure(svgs[0], caption);
   std::string all, keys;
   for (const std::string& svg : svgs) all += svg.empty() ? "" : "<div>" + svg + "</div>";
   for (const auto& [label, color] : legend) {
