@@ -70,7 +70,13 @@ Effort lasting(double seconds) {
 }
 
 Effort effort_of(const ShapeOptions& options) {
-  if (options.seconds > 0) return lasting(options.seconds);
+  if (options.seconds > 0) {
+    // Threads that rested may begin on one CPU, from where a scheduler takes some milliseconds to part them.
+    constexpr double kParting = 5e4;
+    Effort effort = lasting(options.seconds);
+    if (options.threads > 1) effort.warm_up_us = std::max(effort.warm_up_us, kParting);
+    return effort;
+  }
   return options.brief ? brief({}) : Effort{};
 }
 

@@ -75,6 +75,8 @@ TEST(Measure, LastsAsLongAsAnOptionSays) {
   options.seconds = 0.02;
   EXPECT_DOUBLE_EQ(effort_of(options).enough_us, 20000);
   EXPECT_LT(effort_of(options).warm_up_us, effort_of(options).enough_us);
+  options.threads = 2;
+  EXPECT_DOUBLE_EQ(effort_of(options).warm_up_us, 50000);
 }
 
 }  // namespace

@@ -68,7 +68,8 @@ def effort(options):
     """bench/timing.cpp's, in seconds: of the warm-up, of the samples and, when a run is slow, of fewer samples,
     each with how many at least."""
     if options.seconds:
-        return options.seconds / 2, 1, options.seconds, 5, 4 * options.seconds, 1
+        warm_up = max(options.seconds / 2, 0.05 if options.threads > 1 else 0)
+        return warm_up, 1, options.seconds, 5, 4 * options.seconds, 1
     return (0.03, 2, 0.15, 5, 0.4, 1) if options.brief else (0.1, 3, 0.5, 20, 5, 5)
 
 
