@@ -7,6 +7,7 @@ gradients set to None, forward, and backward from a given gradient of the output
 and the initial state; of step: T calls of one time step each. Samples are taken as bench/timing.h says.
 """
 import argparse
+import ctypes
 import sys
 
 import rows
@@ -17,6 +18,14 @@ EXAMPLES = """examples:
   pytorch.py shape --device cuda --cell gru --t 375 --n 32 --i 1536 --h 1536 --dtype bf16 --graph
   pytorch.py rows rows.txt      # a line of shape's options for each row; - reads them from stdin
 """
+
+
+def limit_blas(threads):
+    """PyTorch built for OpenBLAS leaves it as many threads as there are CPUs, whatever set_num_threads says."""
+    try:
+        ctypes.CDLL("libopenblas.so.0").openblas_set_num_threads(threads)
+    except (OSError, AttributeError):
+        pass  # built for another BLAS, which set_num_threads reaches
 
 
 def check(options):
@@ -129,6 +138,7 @@ class PyTorch(rows.Peer):
     def prepare(self, options):
         torch = self.torch
         torch.set_num_threads(options.threads)
+        limit_blas(options.threads)
         kind, _, index = options.device.partition(":")
         if kind == "cpu":
             return Network(torch, options, torch.device("cpu"))
