@@ -56,15 +56,7 @@ struct States {
   }
 };
 
-// Calls visit(step, row, flat row) for every row of every step.
-template <class Visit>
-void for_each_row(const Sequence& seq, Visit&& visit) {
-  for (std::int64_t s = 0; s < seq.t; ++s) {
-    for (std::int64_t r = 0; r < seq.rows(s); ++r) visit(s, r, seq.start(s) + r * seq.row_stride);
-  }
-}
-
-// Of flat rows [begin, end), in their order.
+// Calls visit(step, row, flat row) for flat rows [begin, end), in their order.
 template <class Visit>
 void for_each_row(const Sequence& seq, std::int64_t begin, std::int64_t end, Visit&& visit) {
   const bool by_rows = seq.offsets == nullptr && seq.step_stride != seq.n;  // a row's steps lie together
@@ -83,6 +75,12 @@ void for_each_row(const Sequence& seq, std::int64_t begin, std::int64_t end, Vis
       ++outer;
     }
   }
+}
+
+// For every row of every step.
+template <class Visit>
+void for_each_row(const Sequence& seq, Visit&& visit) {
+  if (seq.n > 0) for_each_row(seq, 0, seq.total(), visit);
 }
 
 // to [P][width], dense = x times its row's mask [n][width].
