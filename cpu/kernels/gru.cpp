@@ -14,36 +14,36 @@ namespace rondo::cpu::HWY_NAMESPACE {
 enum GruColumn : std::int64_t { kN = 0, kR = 1, kZ = 2, kFourth = 3 };
 
 // Sums of r z n.
-template <bool kGeneral, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void GruAfterForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
-  hn::Vec<D> r, z, n = LoadInput(a, at, kN), h;
+template <bool kGeneral, class Where, class T = typename Where::T>
+HWY_INLINE void GruAfterForward(const ForwardStep<T>& a, Where at, const T* sums) {
+  typename Where::V r, z, n = LoadInput(a, at, kN), h;
   LoadSums(a, at, sums, kR, r, z);
-  const auto rn = hn::Add(hn::Load(D(), sums + 2 * kLanes<T>), at.Load(a.bias + kFourth * a.hp, 0));
-  gru_after_forward(Ops<D>(), FunctionsOf<kGeneral>(a), r, z, n, rn, at.Load(a.h_prev, a.hp), h);
+  const auto rn = at.ops().add(at.Sum(sums, 2), at.Load(a.bias + kFourth * a.hp, 0));
+  gru_after_forward(at.ops(), FunctionsOf<kGeneral>(a), r, z, n, rn, at.Load(a.h_prev, a.hp), h);
   if (a.training) StoreGates(a, at, kN, n, r, z, rn);
   StoreState(a, at, ZoneOut<kGeneral>(a, at, h));
 }
 
-template <bool kGeneral, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void GruAfterBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
-  hn::Vec<D> n, r, z, rn, carry;
+template <bool kGeneral, class Where, class T = typename Where::T>
+HWY_INLINE void GruAfterBackward(const BackwardStep<T>& a, Where at, typename Where::V sum) {
+  typename Where::V n, r, z, rn, carry;
   const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h);
   auto dh = LoadStateGradient(a, at, sum);
   [[maybe_unused]] const auto kept = UnzoneOut<kGeneral>(a, at, dh);
   LoadGates(a, at, kN, n, r, z, rn);
-  gru_after_backward(Ops<D>(), FunctionsOf<kGeneral>(a), r, z, n, rn, h_prev, dh, carry);
+  gru_after_backward(at.ops(), FunctionsOf<kGeneral>(a), r, z, n, rn, h_prev, dh, carry);
   StoreGates(a, at, kN, n, r, z, rn);
-  if constexpr (kGeneral) carry = hn::Add(carry, kept);
+  if constexpr (kGeneral) carry = at.ops().add(carry, kept);
   at.Store(carry, a.carry, a.hp);
 }
 
 // reset_before, first half: sums of r z.
-template <bool kGeneral, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void GruBeforeGatesForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
-  hn::Vec<D> r, z, rh;
+template <bool kGeneral, class Where, class T = typename Where::T>
+HWY_INLINE void GruBeforeGatesForward(const ForwardStep<T>& a, Where at, const T* sums) {
+  typename Where::V r, z, rh;
   LoadSums(a, at, sums, kR, r, z);
   // n is the third gate: under per-gate masks it reads the third masked h.
-  gru_before_forward(Ops<D>(), FunctionsOf<kGeneral>(a), r, z, at.Load(a.h_in + 2 * a.group, a.hp), rh);
+  gru_before_forward(at.ops(), FunctionsOf<kGeneral>(a), r, z, at.Load(a.h_in + 2 * a.group, a.hp), rh);
   at.Store(rh, a.rh, a.hp);
   StoreGates(a, at, kZ, z);
   if (!a.training) return;
@@ -52,47 +52,47 @@ HWY_NOINLINE void GruBeforeGatesForward(const ForwardStep<T>& a, At<D> at, const
 }
 
 // Second half: the sum of n.
-template <bool kGeneral, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void GruBeforeCandidateForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
-  hn::Vec<D> n, z, h;
+template <bool kGeneral, class Where, class T = typename Where::T>
+HWY_INLINE void GruBeforeCandidateForward(const ForwardStep<T>& a, Where at, const T* sums) {
+  typename Where::V n, z, h;
   LoadSums(a, at, sums, kN, n);
   LoadGates(a, at, kZ, z);
-  gru_candidate_forward(Ops<D>(), FunctionsOf<kGeneral>(a), z, n, at.Load(a.h_prev, a.hp), h);
+  gru_candidate_forward(at.ops(), FunctionsOf<kGeneral>(a), z, n, at.Load(a.h_prev, a.hp), h);
   if (a.training) StoreGates(a, at, kN, n);
   StoreState(a, at, ZoneOut<kGeneral>(a, at, h));
 }
 
-template <bool kGeneral, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void GruBeforeCandidateBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
-  hn::Vec<D> n, z, carry;
+template <bool kGeneral, class Where, class T = typename Where::T>
+HWY_INLINE void GruBeforeCandidateBackward(const BackwardStep<T>& a, Where at, typename Where::V sum) {
+  typename Where::V n, z, carry;
   const auto h_prev = at.LoadPart(a.h_prev, a.ld_h_prev, a.h);
   auto dh = LoadStateGradient(a, at, sum);
   [[maybe_unused]] const auto kept = UnzoneOut<kGeneral>(a, at, dh);
   LoadGates(a, at, kN, n);
   LoadGates(a, at, kZ, z);
-  gru_candidate_backward(Ops<D>(), FunctionsOf<kGeneral>(a), z, n, h_prev, dh, carry);
+  gru_candidate_backward(at.ops(), FunctionsOf<kGeneral>(a), z, n, h_prev, dh, carry);
   StoreGates(a, at, kN, n);
   StoreGates(a, at, kZ, z);
-  if constexpr (kGeneral) carry = hn::Add(carry, kept);
+  if constexpr (kGeneral) carry = at.ops().add(carry, kept);
   at.Store(carry, a.carry, a.hp);
 }
 
 // The product is dn R_n, so sum is d loss / d rh, times n's mask: that has scaled h, not rh.
-template <bool kGeneral, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void GruBeforeGatesBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
-  hn::Vec<D> r, dh;
+template <bool kGeneral, class Where, class T = typename Where::T>
+HWY_INLINE void GruBeforeGatesBackward(const BackwardStep<T>& a, Where at, typename Where::V sum) {
+  typename Where::V r, dh;
   LoadGates(a, at, kR, r);
-  gru_before_backward(Ops<D>(), FunctionsOf<kGeneral>(a), r, at.LoadPart(a.h_prev, a.ld_h_prev, a.h), sum,
+  gru_before_backward(at.ops(), FunctionsOf<kGeneral>(a), r, at.LoadPart(a.h_prev, a.ld_h_prev, a.h), sum,
                       dh);
   StoreGates(a, at, kR, r);
-  at.Store(hn::Add(dh, at.Load(a.carry, a.hp)), a.carry, a.hp);
+  at.Store(at.ops().add(dh, at.Load(a.carry, a.hp)), a.carry, a.hp);
 }
 
 // Layer normalisation: the second phases, row by row.
 template <class D, class T = hn::TFromD<D>>
 void GruNormForward(const ForwardStep<T>& a, const Range& range) {
   for (std::int64_t row = range.row_begin; row < range.row_end; ++row) {
-    NormaliseSums<3, GruAfterForward<true, D>, D>(a, row);
+    NormaliseSums<3, GruAfterForward<true, At<D>>, D>(a, row);
   }
 }
 template <class D, class T = hn::TFromD<D>>
@@ -113,19 +113,22 @@ void GruNormBackward(const BackwardStep<T>& a, const Range& range) {
 template <class T>
 void FillGruCells(Kernels<T>& k) {
   using D = hn::ScalableTag<T>;
-  const auto fill = [](auto general, auto& after, auto& before) {
-    constexpr bool kGeneral = decltype(general)::value;
-    after = {RunForward<3, GruAfterForward<kGeneral, D>>, nullptr, RunBackward<GruAfterBackward<kGeneral, D>>,
-             nullptr};
-    before = {RunForward<2, GruBeforeGatesForward<kGeneral, D>>,
-              RunForward<1, GruBeforeCandidateForward<kGeneral, D>, Multiplies::kCandidate>,
-              RunBackward<GruBeforeCandidateBackward<kGeneral, D>>,
-              RunBackward<GruBeforeGatesBackward<kGeneral, D>>};
-  };
+  k.gru_after = {RunForward<3, GruAfterForward<false, At<D>>, GruAfterForward<false, AtTwo<D>>>, nullptr,
+                 RunBackward<GruAfterBackward<false, At<D>>, GruAfterBackward<false, AtTwo<D>>>, nullptr};
+  k.gru_before = {
+      RunForward<2, GruBeforeGatesForward<false, At<D>>, GruBeforeGatesForward<false, AtTwo<D>>>,
+      RunForward<1, GruBeforeCandidateForward<false, At<D>>, GruBeforeCandidateForward<false, AtTwo<D>>,
+                 Multiplies::kCandidate>,
+      RunBackward<GruBeforeCandidateBackward<false, At<D>>, GruBeforeCandidateBackward<false, AtTwo<D>>>,
+      RunBackward<GruBeforeGatesBackward<false, At<D>>, GruBeforeGatesBackward<false, AtTwo<D>>>};
+  k.gru_after_general = {RunForward<3, GruAfterForward<true, At<D>>>, nullptr,
+                         RunBackward<GruAfterBackward<true, At<D>>>, nullptr};
+  k.gru_before_general = {
+      RunForward<2, GruBeforeGatesForward<true, At<D>>>,
+      RunForward<1, GruBeforeCandidateForward<true, At<D>>, nullptr, Multiplies::kCandidate>,
+      RunBackward<GruBeforeCandidateBackward<true, At<D>>>, RunBackward<GruBeforeGatesBackward<true, At<D>>>};
   k.gru_norm = {RunForward<3, StoreSums<3, D>>, GruNormForward<D>, RunBackward<StoreStateGradient<D>>,
                 GruNormBackward<D>};
-  fill(std::false_type(), k.gru_after, k.gru_before);
-  fill(std::true_type(), k.gru_after_general, k.gru_before_general);
 }
 void FillGru(KernelTables& t) { FillGruCells(std::get<0>(t)), FillGruCells(std::get<1>(t)); }
 }  // namespace rondo::cpu::HWY_NAMESPACE

@@ -10,11 +10,11 @@ namespace rondo::cpu::HWY_NAMESPACE {
 #include "core/cells/lstm-inl.h"
 #include "cpu/kernels/norm-inl.h"
 
-template <class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void LstmForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
-  hn::Vec<D> i, f, g, o, c = at.Load(a.c, a.hp), h;
+template <class Where, class T = typename Where::T>
+HWY_INLINE void LstmForward(const ForwardStep<T>& a, Where at, const T* sums) {
+  typename Where::V i, f, g, o, c = at.Load(a.c, a.hp), h;
   LoadSums(a, at, sums, 0, i, f, g, o);
-  lstm_forward(Ops<D>(), i, f, g, o, c, h);
+  lstm_forward(at.ops(), i, f, g, o, c, h);
   at.Store(c, a.c, a.hp);
   if (a.training) {
     StoreGates(a, at, 0, i, f, g, o);
@@ -23,15 +23,15 @@ HWY_NOINLINE void LstmForward(const ForwardStep<T>& a, At<D> at, const T* sums) 
   StoreState(a, at, h);
 }
 
-template <class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void LstmBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
-  hn::Vec<D> i, f, g, o, dc = at.Load(a.dc, a.hp);
+template <class Where, class T = typename Where::T>
+HWY_INLINE void LstmBackward(const BackwardStep<T>& a, Where at, typename Where::V sum) {
+  typename Where::V i, f, g, o, dc = at.Load(a.dc, a.hp);
   LoadGates(a, at, 0, i, f, g, o);
-  lstm_backward(Ops<D>(), i, f, g, o, at.Load(a.c_prev, a.ld_c_prev), at.Load(a.c, a.ld_c),
+  lstm_backward(at.ops(), i, f, g, o, at.Load(a.c_prev, a.ld_c_prev), at.Load(a.c, a.ld_c),
                 LoadStateGradient(a, at, sum), dc);
   StoreGates(a, at, 0, i, f, g, o);
   at.Store(dc, a.dc, a.hp);
-  at.Store(hn::Zero(D()), a.carry, a.sp);
+  at.Store(at.ops().set(0), a.carry, a.sp);
 }
 
 template <class Step, class D, class V = hn::Vec<D>>
@@ -174,13 +174,14 @@ void LstmNormBackward(const BackwardStep<T>& a, const Range& range) {
 template <class T>
 void FillLstmCell(Kernels<T>& k) {
   using D = hn::ScalableTag<T>;
-  k.lstm = {RunForward<4, LstmForward<D>>, nullptr, RunBackward<LstmBackward<D>>, nullptr};
+  k.lstm = {RunForward<4, LstmForward<At<D>>, LstmForward<AtTwo<D>>>, nullptr,
+            RunBackward<LstmBackward<At<D>>, LstmBackward<AtTwo<D>>>, nullptr};
   k.lstm_general = {RunForward<4, LstmGeneralForward<Then::kState, D>>, nullptr,
                     RunBackward<LstmGeneralBackward<false, D>>, nullptr};
   k.lstm_norm = {RunForward<4, StoreSums<4, D>>, LstmNormForward<D>, RunBackward<StoreStateGradient<D>>,
                  LstmNormBackward<D>};
   k.lstm_projected = {RunForward<4, LstmGeneralForward<Then::kProjection, D>>,
-                      RunForward<1, ProjectForward<D>, Multiplies::kProjection>,
+                      RunForward<1, ProjectForward<D>, nullptr, Multiplies::kProjection>,
                       RunBackward<ProjectBackward<D>>, RunBackward<LstmGeneralBackward<true, D>>};
 }
 void FillLstm(KernelTables& t) { FillLstmCell(std::get<0>(t)), FillLstmCell(std::get<1>(t)); }

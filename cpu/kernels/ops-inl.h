@@ -89,8 +89,8 @@ struct Ops {
   }
 
  private:
-  // 1 / x for normal x of a normal reciprocal. To 14 bits, and one of Newton's steps, where that takes half the
-  // time of a division.
+  // 1 / x for normal x of a normal reciprocal. To 14 bits, and one of Newton's steps, where that takes half
+  // the time of a division.
   HWY_INLINE V reciprocal(V x) const {
     if constexpr (HWY_TARGET == HWY_AVX3 && sizeof(T) == 4) {
       const V y = hn::ApproximateReciprocal(x);
@@ -119,5 +119,30 @@ struct Ops {
       q = hn::MulAdd(q, r2, hn::MulAdd(r, set(E::kQ[i + 1]), set(E::kQ[i])));
     }
     return hn::MulAdd(r2, q, r);
+  }
+};
+
+// The same on two vectors.
+template <class V>
+struct Two {
+  V a, b;
+};
+template <class D>
+struct OpsOfTwo {
+  using V = Two<hn::Vec<D>>;
+  using T = hn::TFromD<D>;
+  Ops<D> one_of;
+  HWY_INLINE V mul(V x, V y) const { return {one_of.mul(x.a, y.a), one_of.mul(x.b, y.b)}; }
+  HWY_INLINE V add(V x, V y) const { return {one_of.add(x.a, y.a), one_of.add(x.b, y.b)}; }
+  HWY_INLINE V sub(V x, V y) const { return {one_of.sub(x.a, y.a), one_of.sub(x.b, y.b)}; }
+  HWY_INLINE V fma(V x, V y, V z) const { return {one_of.fma(x.a, y.a, z.a), one_of.fma(x.b, y.b, z.b)}; }
+  HWY_INLINE V set(T value) const { return {one_of.set(value), one_of.set(value)}; }
+  HWY_INLINE V sigmoid(V x) const { return {one_of.sigmoid(x.a), one_of.sigmoid(x.b)}; }
+  HWY_INLINE V tanh(V x) const { return {one_of.tanh(x.a), one_of.tanh(x.b)}; }
+  HWY_INLINE V max_zero(V x) const { return {one_of.max_zero(x.a), one_of.max_zero(x.b)}; }
+  HWY_INLINE V sigmoid_slope(V y) const { return {one_of.sigmoid_slope(y.a), one_of.sigmoid_slope(y.b)}; }
+  HWY_INLINE V tanh_slope(V y) const { return {one_of.tanh_slope(y.a), one_of.tanh_slope(y.b)}; }
+  HWY_INLINE V where_positive(V condition, V value) const {
+    return {one_of.where_positive(condition.a, value.a), one_of.where_positive(condition.b, value.b)};
   }
 };

@@ -38,10 +38,17 @@ struct Operand {
   std::int64_t ld, group;
 };
 
-// out [kRows][kBlocks][G][lanes] = in * packed, from a row and a block on. Inlined, though all cells could
-// share it: as a call it measures 4 % slower.
+// Where a tile's sums go: [kRows] ld, [kBlocks][G][lanes] wide.
+template <class T>
+struct Sums {
+  T* to;
+  std::int64_t ld;
+};
+
+// out = in * packed, from a row and a block on. Inlined, though all cells could share it: as a call it
+// measures 4 % slower.
 template <int G, int kRows, int kBlocks, bool kPerGate, class T>
-HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t block, T* HWY_RESTRICT out) {
+HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t block, const Sums<T>& out) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
   constexpr int kColumns = kBlocks * G, kInputs = kPerGate ? G : 1;
@@ -74,7 +81,9 @@ HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t b
       }
     }
   }
-  HWY_UNROLL(24) for (int s = 0; s < kRows * kColumns; ++s) hn::Store(sums[s], d, out + s * kLanes<T>);
+  HWY_UNROLL(24) for (int s = 0; s < kRows * kColumns; ++s) {
+    hn::StoreU(sums[s], d, out.to + s / kColumns * out.ld + s % kColumns * kLanes<T>);
+  }
 }
 
 // Where an epilogue works: one row, and the vector of units from `unit` on.
@@ -82,10 +91,13 @@ template <class D>
 struct At {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static HWY_INLINE Ops<D> ops() { return {}; }
   std::int64_t row, unit;
 
   HWY_INLINE V Load(const T* rows, std::int64_t ld) const { return hn::LoadU(D(), rows + row * ld + unit); }
   HWY_INLINE void Store(V v, T* rows, std::int64_t ld) const { hn::StoreU(v, D(), rows + row * ld + unit); }
+  // A column of sums [G][lanes].
+  HWY_INLINE V Sum(const T* sums, int column) const { return hn::Load(D(), sums + column * kLanes<T>); }
 
   // v, with zeros for the units from H on.
   HWY_INLINE V Live(V v, std::int64_t h) const {
@@ -109,25 +121,91 @@ struct At {
   }
 };
 
+// Two of them at once: while the chain of one waits for a result, the other's goes on.
+template <class D>
+struct AtTwo {
+  using T = hn::TFromD<D>;
+  using V = Two<hn::Vec<D>>;
+  static HWY_INLINE OpsOfTwo<D> ops() { return {}; }
+  At<D> a, b;
+  std::int64_t apart;  // from the sums of a to those of b
+
+  HWY_INLINE V Load(const T* rows, std::int64_t ld) const { return {a.Load(rows, ld), b.Load(rows, ld)}; }
+  HWY_INLINE void Store(V v, T* rows, std::int64_t ld) const {
+    a.Store(v.a, rows, ld), b.Store(v.b, rows, ld);
+  }
+  HWY_INLINE V Sum(const T* sums, int column) const {
+    return {a.Sum(sums, column), b.Sum(sums + apart, column)};
+  }
+  HWY_INLINE V Live(V v, std::int64_t h) const { return {a.Live(v.a, h), b.Live(v.b, h)}; }
+  HWY_INLINE V LoadPart(const T* rows, std::int64_t ld, std::int64_t h) const {
+    return {a.LoadPart(rows, ld, h), b.LoadPart(rows, ld, h)};
+  }
+  HWY_INLINE void StorePart(V v, T* rows, std::int64_t ld, std::int64_t h) const {
+    a.StorePart(v.a, rows, ld, h), b.StorePart(v.b, rows, ld, h);
+  }
+};
+
+// What takes rows and blocks on from their sums: kOne(args, at, sums [G][lanes]), and where there is one,
+// kTwo for two places at once.
+template <auto kOne, auto kTwo>
+struct Epilogue {};
+
+// A tile's sums [rows][blocks][G][lanes].
+template <int G, auto kOne, auto kTwo, class Args, class T>
+HWY_NOINLINE void Finish(Epilogue<kOne, kTwo>, const Args& args, std::int64_t row, std::int64_t block,
+                         int rows, int blocks, const T* sums) {
+  using D = hn::ScalableTag<T>;
+  constexpr std::int64_t kApart = G * kLanes<T>;
+  const std::int64_t begin = block * kLanes<T>, end = begin + blocks * kLanes<T>;
+  At<D> at{row, begin};
+  const auto next = [&]() HWY_ATTR {
+    const At<D> now = at;
+    at.unit += kLanes<T>;
+    if (at.unit == end) at = {at.row + 1, begin};
+    return now;
+  };
+  int left = rows * blocks;
+  if constexpr (!std::is_null_pointer_v<decltype(kTwo)>) {
+    for (; left >= 2; left -= 2, sums += 2 * kApart) {
+      const At<D> a = next(), b = next();
+      kTwo(args, AtTwo<D>{a, b, kApart}, sums);
+    }
+  }
+  for (; left > 0; --left, sums += kApart) kOne(args, next(), sums);
+}
+
+// Where the sums of a tile are all that is wanted, and so need not go by way of the stack; null: elsewhere.
+template <class T, class Step>
+HWY_INLINE Sums<T> InPlace(const Step& /*of a cell*/, std::int64_t /*row*/, std::int64_t /*block*/,
+                           int /*blocks*/) {
+  return {nullptr, 0};
+}
+template <class T>
+HWY_INLINE Sums<T> InPlace(const Product<T>& a, std::int64_t row, std::int64_t block, int blocks) {
+  const std::int64_t end = (block + blocks) * kLanes<T>;
+  if (a.add || end > a.width) return {nullptr, 0};
+  return {a.out + row * a.ld_out + block * kLanes<T>, a.ld_out};
+}
+
 // Full tiles of rows, kBlocks blocks at a time while there are so many; a block's weights stay in cache over
-// all rows. kEpilogue(args, at, sums [G][lanes]) takes each row and block on from its sums.
-template <int G, bool kPerGate, auto kEpilogue, int kRows, int kBlocks, class Args, class T>
-HWY_INLINE void MultiplyTiles(const Args& args, const Operand<T>& p, const Range& range) {
-  HWY_ALIGN T sums[kRows * kBlocks * G * kLanes<T>];
+// all rows.
+template <int G, bool kPerGate, int kRows, int kBlocks, class Then, class Args, class T>
+HWY_INLINE void MultiplyTiles(Then then, const Args& args, const Operand<T>& p, const Range& range) {
+  constexpr std::int64_t kColumns = kBlocks * G;
+  HWY_ALIGN T sums[kRows * kColumns * kLanes<T>];
   std::int64_t block = range.block_begin;
   for (; block + kBlocks <= range.block_end; block += kBlocks) {
     for (std::int64_t row = range.row_begin; row < range.row_end; row += kRows) {
-      Accumulate<G, kRows, kBlocks, kPerGate>(p, row, block, sums);
-      for (int r = 0; r < kRows; ++r) {
-        for (int b = 0; b < kBlocks; ++b) {
-          const At<hn::ScalableTag<T>> at{row + r, (block + b) * kLanes<T>};
-          kEpilogue(args, at, sums + (r * kBlocks + b) * G * kLanes<T>);
-        }
-      }
+      const Sums<T> in_place = InPlace<T>(args, row, block, kBlocks);
+      const bool done = in_place.to != nullptr;
+      Accumulate<G, kRows, kBlocks, kPerGate>(p, row, block,
+                                              done ? in_place : Sums<T>{sums, kColumns * kLanes<T>});
+      if (!done) Finish<G>(then, args, row, block, kRows, kBlocks, sums);
     }
   }
   const Range rest{range.row_begin, range.row_end, block, range.block_end};
-  if constexpr (kBlocks > 1) MultiplyTiles<G, kPerGate, kEpilogue, kRows, (kBlocks + 1) / 2>(args, p, rest);
+  if constexpr (kBlocks > 1) MultiplyTiles<G, kPerGate, kRows, (kBlocks + 1) / 2>(then, args, p, rest);
 }
 
 // One gate wide, three blocks at once re-use a broadcast; more gates do so by themselves.
@@ -136,42 +214,46 @@ constexpr int kMostRows = kAccumulators / (G == 1 ? 3 : G);
 
 // kRows rows at a time while there are so many, then fewer. The fewer rows, the more blocks at once: few
 // accumulators leave the multipliers waiting for one another's sums.
-template <int G, bool kPerGate, auto kEpilogue, int kRows = kMostRows<G>, class Args, class T>
-HWY_INLINE void Multiply(const Args& args, const Operand<T>& p, const Range& range) {
+template <int G, bool kPerGate, int kRows = kMostRows<G>, class Then, class Args, class T>
+HWY_INLINE void Multiply(Then then, const Args& args, const Operand<T>& p, const Range& range) {
   constexpr int kBlocks = std::clamp(kAccumulators / (kRows * G), 1, 8);
   const std::int64_t rows = range.row_end - range.row_begin;
-  // One row left over of tiles of three: better two and two.
-  const std::int64_t left = kRows == 3 && rows > kRows && rows % kRows == 1 ? kRows + 1 : rows % kRows;
+  // A tile of one or two rows reads weights as fast as it multiplies: after tiles of three rather two and two
+  // than three and one, after tiles of six four and four than six and two.
+  constexpr std::int64_t kFew = kRows / 3;
+  const bool few = (kRows == 3 || kRows == 6) && rows > kRows && rows % kRows == kFew;
+  const std::int64_t left = few ? kRows + kFew : rows % kRows;
   const std::int64_t end = range.row_end - left;
   const Range tiles{range.row_begin, end, range.block_begin, range.block_end};
   const Range rest{end, range.row_end, range.block_begin, range.block_end};
-  if (rows > left) MultiplyTiles<G, kPerGate, kEpilogue, kRows, kBlocks>(args, p, tiles);
+  if (rows > left) MultiplyTiles<G, kPerGate, kRows, kBlocks>(then, args, p, tiles);
   if (left == 0) return;
-  if constexpr (kRows > 1) Multiply<G, kPerGate, kEpilogue, (kRows > 4 ? 4 : (kRows + 1) / 2)>(args, p, rest);
+  if constexpr (kRows > 1) Multiply<G, kPerGate, (kRows > 4 ? 4 : (kRows + 1) / 2)>(then, args, p, rest);
 }
 
 // What a phase of a step multiplies: R h, the second half of the GRU with reset_before, or the projection.
 enum class Multiplies { kState, kCandidate, kProjection };
-template <int G, auto kEpilogue, Multiplies kWhat = Multiplies::kState, class T>
+template <int G, auto kOne, auto kTwo = nullptr, Multiplies kWhat = Multiplies::kState, class T>
 void RunForward(const ForwardStep<T>& a, const Range& range) {
+  constexpr Epilogue<kOne, kTwo> kThen;
   if constexpr (kWhat == Multiplies::kCandidate) {
-    return Multiply<G, false, kEpilogue>(a, Operand<T>{a.recurrent_n, a.k, a.k, a.rh, a.hp, 0}, range);
+    return Multiply<G, false>(kThen, a, Operand<T>{a.recurrent_n, a.k, a.k, a.rh, a.hp, 0}, range);
   }
   if constexpr (kWhat == Multiplies::kProjection) {
-    return Multiply<G, false, kEpilogue>(a, Operand<T>{a.projection, a.h, a.h, a.m, a.ld_m, 0}, range);
+    return Multiply<G, false>(kThen, a, Operand<T>{a.projection, a.h, a.h, a.m, a.ld_m, 0}, range);
   }
   const Operand<T> p{a.recurrent, a.k, a.k, a.h_in, a.sp, a.group};
   if constexpr (G > 1) {
-    if (a.group != 0) return Multiply<G, true, kEpilogue>(a, p, range);
+    if (a.group != 0) return Multiply<G, true>(kThen, a, p, range);
   }
-  Multiply<G, false, kEpilogue>(a, p, range);
+  Multiply<G, false>(kThen, a, p, range);
 }
 
 // Backward sums are one gate wide; a mask, or one a gate-wide segment of K, scales them.
-template <auto kEpilogue, class D, class T = hn::TFromD<D>>
-HWY_INLINE void MaskSums(const BackwardStep<T>& a, At<D> at, const T* sums) {
-  const auto sum = hn::Load(D(), sums);
-  kEpilogue(a, at, a.mask == nullptr ? sum : hn::Mul(sum, at.Load(a.mask, a.sp)));
+template <auto kEpilogue, class Where, class T = typename Where::T>
+HWY_INLINE void MaskSums(const BackwardStep<T>& a, Where at, const T* sums) {
+  const auto sum = at.Sum(sums, 0);
+  kEpilogue(a, at, a.mask == nullptr ? sum : at.ops().mul(sum, at.Load(a.mask, a.sp)));
 }
 
 // With a mask for each segment of K.
@@ -187,7 +269,7 @@ HWY_INLINE void MultiplySegments(const BackwardStep<T>& a, const Operand<T>& p, 
       HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) sums[r] = hn::Zero(d);
       for (int s = 0; s < a.segments; ++s) {
         const Operand<T> segment{p.packed + s * k * kLanes<T>, k, a.k, p.in + s * k, p.ld, 0};
-        Accumulate<1, kRows, 1, false>(segment, at.row, block, part);
+        Accumulate<1, kRows, 1, false>(segment, at.row, block, Sums<T>{part, kLanes<T>});
         const T* mask = a.mask + s * a.mask_group + at.row * a.sp + at.unit;
         HWY_UNROLL(8) for (int r = 0; r < kRows; ++r) {
           sums[r] = hn::MulAdd(hn::LoadU(d, mask + r * a.sp), hn::Load(d, part + r * kLanes<T>), sums[r]);
@@ -200,56 +282,64 @@ HWY_INLINE void MultiplySegments(const BackwardStep<T>& a, const Operand<T>& p, 
   if constexpr (kRows > 1) MultiplySegments<kEpilogue, kRows / 2>(a, p, rest);
 }
 
-template <auto kEpilogue, class T>
+template <auto kOne, auto kTwo = nullptr, class T>
 void RunBackward(const BackwardStep<T>& a, const Range& range) {
+  using D = hn::ScalableTag<T>;
   const Operand<T> p{a.recurrent, a.k, a.k, a.da, a.ld_da, 0};
-  if (a.segments > 1 && a.k > 0) return MultiplySegments<kEpilogue>(a, p, range);
-  Multiply<1, false, MaskSums<kEpilogue, hn::ScalableTag<T>>>(a, p, range);
+  if (a.segments > 1 && a.k > 0) return MultiplySegments<kOne>(a, p, range);
+  if constexpr (std::is_null_pointer_v<decltype(kTwo)>) {
+    Multiply<1, false>(Epilogue<MaskSums<kOne, At<D>>, nullptr>(), a, p, range);
+  } else {
+    Multiply<1, false>(Epilogue<MaskSums<kOne, At<D>>, MaskSums<kTwo, AtTwo<D>>>(), a, p, range);
+  }
 }
 
+// In what follows, Where is At or AtTwo.
+//
 // The columns of a row of gates from `column` on, one for each of v.
-template <class D, class Step, class... V>
-HWY_INLINE void LoadGates(const Step& a, At<D> at, std::int64_t column, V&... v) {
+template <class Where, class Step, class... V>
+HWY_INLINE void LoadGates(const Step& a, Where at, std::int64_t column, V&... v) {
   ((v = at.Load(a.gates + column++ * a.hp, a.ld_gates)), ...);
 }
-template <class D, class T = hn::TFromD<D>, class... V>
-HWY_INLINE void StoreGates(const ForwardStep<T>& a, At<D> at, std::int64_t column, const V&... v) {
+template <class Where, class T = typename Where::T, class... V>
+HWY_INLINE void StoreGates(const ForwardStep<T>& a, Where at, std::int64_t column, const V&... v) {
   (at.Store(v, a.gates + column++ * a.hp, a.ld_gates), ...);
 }
 // Gradients enter sums over all of a row: where padding is NaN, as it is after an infinite x, they are zero.
-template <class D, class T = hn::TFromD<D>, class... V>
-HWY_INLINE void StoreGates(const BackwardStep<T>& a, At<D> at, std::int64_t column, const V&... v) {
+template <class Where, class T = typename Where::T, class... V>
+HWY_INLINE void StoreGates(const BackwardStep<T>& a, Where at, std::int64_t column, const V&... v) {
   (at.Store(at.Live(v, a.h), a.gates + column++ * a.hp, a.ld_gates), ...);
 }
 
 // W x + b of a column.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> LoadInput(const ForwardStep<T>& a, At<D> at, std::int64_t column) {
-  return hn::Add(at.Load(a.gates + column * a.hp, a.ld_gates), at.Load(a.bias + column * a.hp, 0));
+template <class Where, class T = typename Where::T>
+HWY_INLINE typename Where::V LoadInput(const ForwardStep<T>& a, Where at, std::int64_t column) {
+  return at.ops().add(at.Load(a.gates + column * a.hp, a.ld_gates), at.Load(a.bias + column * a.hp, 0));
 }
 // W x + R h + b: the product's sums from the first on, with the columns from `column` on.
-template <class D, class T, class... V>
-HWY_INLINE void LoadSums(const ForwardStep<T>& a, At<D> at, const T* sums, std::int64_t column, V&... v) {
-  ((v = hn::Add(hn::Load(D(), sums), LoadInput(a, at, column++)), sums += kLanes<T>), ...);
+template <class Where, class T, class... V>
+HWY_INLINE void LoadSums(const ForwardStep<T>& a, Where at, const T* sums, std::int64_t column, V&... v) {
+  int sum = 0;
+  ((v = at.ops().add(at.Sum(sums, sum++), LoadInput(a, at, column++))), ...);
 }
 
 // h_t to where the next step, the mask and the caller want it.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void StoreState(const ForwardStep<T>& a, At<D> at, hn::Vec<D> h) {
+template <class Where, class T = typename Where::T>
+HWY_INLINE void StoreState(const ForwardStep<T>& a, Where at, typename Where::V h) {
   at.Store(h, a.h_next, a.sp);
   if (a.y != nullptr) at.StorePart(h, a.y, a.ld_y, a.s);
   if (a.mask == nullptr) return;
   for (int g = 0; g < a.groups; ++g) {
     const std::int64_t group = g * a.mask_group;
-    at.Store(hn::Mul(h, at.Load(a.mask + group, a.sp)), a.h_masked_next + group, a.sp);
+    at.Store(at.ops().mul(h, at.Load(a.mask + group, a.sp)), a.h_masked_next + group, a.sp);
   }
 }
 
 // d loss / d h_t, complete: from above, from the next step's direct term and through R.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> LoadStateGradient(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
-  sum = hn::Add(sum, at.Load(a.carry, a.sp));
-  return a.dy == nullptr ? sum : hn::Add(sum, at.LoadPart(a.dy, a.ld_dy, a.s));
+template <class Where, class T = typename Where::T>
+HWY_INLINE typename Where::V LoadStateGradient(const BackwardStep<T>& a, Where at, typename Where::V sum) {
+  sum = at.ops().add(sum, at.Load(a.carry, a.sp));
+  return a.dy == nullptr ? sum : at.ops().add(sum, at.LoadPart(a.dy, a.ld_dy, a.s));
 }
 
 // The functions of a cell, usual or chosen.
@@ -263,24 +353,24 @@ HWY_INLINE auto FunctionsOf(const Step& a) {
 }
 
 // Zoneout of h, forward: what h_t becomes of the cell's h.
-template <bool kGeneral, class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> ZoneOut(const ForwardStep<T>& a, At<D> at, hn::Vec<D> h) {
+template <bool kGeneral, class Where, class T = typename Where::T>
+HWY_INLINE typename Where::V ZoneOut(const ForwardStep<T>& a, Where at, typename Where::V h) {
   if constexpr (kGeneral) {
     const bool masked = a.update_h != nullptr;
     if (!masked && a.options->update_h == T(1)) return h;
-    const auto u = masked ? at.LoadPart(a.update_h, a.ld_update_h, a.s) : hn::Set(D(), a.options->update_h);
-    return zoneout_forward(Ops<D>(), u, at.Load(a.h_prev, a.sp), h);
+    const auto u = masked ? at.LoadPart(a.update_h, a.ld_update_h, a.s) : at.ops().set(a.options->update_h);
+    return zoneout_forward(at.ops(), u, at.Load(a.h_prev, a.sp), h);
   }
   return h;
 }
 // Backward, in training only: dh becomes that of the cell's h; returns what goes to h_{t-1} at once.
-template <bool kGeneral, class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> UnzoneOut(const BackwardStep<T>& a, At<D> at, hn::Vec<D>& dh) {
+template <bool kGeneral, class Where, class T = typename Where::T>
+HWY_INLINE typename Where::V UnzoneOut(const BackwardStep<T>& a, Where at, typename Where::V& dh) {
   if constexpr (kGeneral) {
-    if (a.update_h == nullptr) return hn::Zero(D());
-    return zoneout_backward(Ops<D>(), at.LoadPart(a.update_h, a.ld_update_h, a.s), dh);
+    if (a.update_h == nullptr) return at.ops().set(0);
+    return zoneout_backward(at.ops(), at.LoadPart(a.update_h, a.ld_update_h, a.s), dh);
   }
-  return hn::Zero(D());
+  return at.ops().set(0);
 }
 }  // namespace rondo::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

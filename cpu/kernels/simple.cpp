@@ -9,18 +9,18 @@ HWY_BEFORE_NAMESPACE();
 namespace rondo::cpu::HWY_NAMESPACE {
 #include "core/cells/simple-inl.h"
 
-template <bool kRelu, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void SimpleForward(const ForwardStep<T>& a, At<D> at, const T* sums) {
-  hn::Vec<D> pre;
+template <bool kRelu, class Where, class T = typename Where::T>
+HWY_INLINE void SimpleForward(const ForwardStep<T>& a, Where at, const T* sums) {
+  typename Where::V pre;
   LoadSums(a, at, sums, 0, pre);
-  StoreState(a, at, simple_forward<kRelu>(Ops<D>(), pre));
+  StoreState(a, at, simple_forward<kRelu>(at.ops(), pre));
 }
 
-template <bool kRelu, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void SimpleBackward(const BackwardStep<T>& a, At<D> at, hn::Vec<D> sum) {
+template <bool kRelu, class Where, class T = typename Where::T>
+HWY_INLINE void SimpleBackward(const BackwardStep<T>& a, Where at, typename Where::V sum) {
   const auto h = at.LoadPart(a.y, a.ld_y, a.s), dh = LoadStateGradient(a, at, sum);
-  StoreGates(a, at, 0, simple_backward<kRelu>(Ops<D>(), h, dh));
-  at.Store(hn::Zero(D()), a.carry, a.sp);
+  StoreGates(a, at, 0, simple_backward<kRelu>(at.ops(), h, dh));
+  at.Store(at.ops().set(0), a.carry, a.sp);
 }
 
 // With chosen functions and zoneout. y is then not the activation, which training saves.
@@ -60,8 +60,8 @@ HWY_INLINE void StoreProduct(const Product<T>& a, At<D> at, const T* sums) {
 }
 template <class T>
 void RunProduct(const Product<T>& a, const Range& range) {
-  Multiply<1, false, StoreProduct<hn::ScalableTag<T>>>(
-      a, Operand<T>{a.packed, a.k, a.packed_k, a.in, a.ld_in, 0}, range);
+  constexpr Epilogue<StoreProduct<hn::ScalableTag<T>>, nullptr> kThen;
+  Multiply<1, false>(kThen, a, Operand<T>{a.packed, a.k, a.packed_k, a.in, a.ld_in, 0}, range);
 }
 
 template <class T>
@@ -72,10 +72,13 @@ void FillSimpleCell(Kernels<T>& k) {
   k.row_tile = kAccumulators;
   k.product = RunProduct<T>;
   k.finish = RunBackward<StoreFirstStateGradient<D>>;
-  k.simple_tanh = {RunForward<1, SimpleForward<false, D>>, nullptr, RunBackward<SimpleBackward<false, D>>,
-                   nullptr};
-  k.simple_relu = {RunForward<1, SimpleForward<true, D>>, nullptr, RunBackward<SimpleBackward<true, D>>,
-                   nullptr};
+  const auto cell = [](auto relu) -> typename Kernels<T>::Cell {
+    constexpr bool kRelu = decltype(relu)::value;
+    return {RunForward<1, SimpleForward<kRelu, At<D>>, SimpleForward<kRelu, AtTwo<D>>>, nullptr,
+            RunBackward<SimpleBackward<kRelu, At<D>>, SimpleBackward<kRelu, AtTwo<D>>>, nullptr};
+  };
+  k.simple_tanh = cell(std::false_type());
+  k.simple_relu = cell(std::true_type());
   k.simple_general = {RunForward<1, SimpleGeneralForward<D>>, nullptr, RunBackward<SimpleGeneralBackward<D>>,
                       nullptr};
   k.activate = Activate<T>;
