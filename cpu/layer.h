@@ -83,6 +83,11 @@ class Layers final : public Glue<T> {
   bool projected() const { return config_.projection_size > 0; }
   States<T> h_states(const LayerCall& call) const { return {s_, sp_, call.sequence.n}; }
   States<T> c_states(const LayerCall& call) const { return {h_, hp_, call.sequence.n}; }
+  // Whether the rows of a sequence that training keeps are more than near caches hold, by bench/NOTES.md.
+  bool far_rows(const Sequence& sequence) const {
+    constexpr std::int64_t kBytes = 1 << 20;
+    return sequence.total() * order_.columns * hp_ * static_cast<std::int64_t>(sizeof(T)) > kBytes;
+  }
   // What the cost model makes of a pass over this sequence.
   const Division& division(const Sequence& sequence, Phase phase, bool from_zeros) const {
     static constexpr Division kAlone{};

@@ -59,6 +59,8 @@ BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory
   step.hp = hp_;
   step.s = s_;
   step.sp = sp_;
+  step.columns = order_.columns;
+  step.far = far_rows(call.sequence);
   step.options = &training_options_;
   step.peephole = m.w.peephole;
   step.dpeephole = m.dpeephole;
@@ -99,6 +101,7 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
   const typename Kernels<T>::Cell& step = cell();
   const BackwardStep<T> base = backward_step(call, m, saved);
   const GateRows fed = recurrent_rows(m, saved);
+  const bool simple = config_.cell == Cell::kSimpleRnn, gru = config_.cell == Cell::kGru;
 
   const auto rows = [](const void* all, std::int64_t start, std::int64_t width) {
     return all == nullptr ? nullptr : static_cast<const T*>(all) + start * width;
@@ -114,9 +117,9 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
       BackwardStep<T> a = base;
       const std::int64_t start = seq.start(s), start_prev = prev < 0 ? 0 : seq.start(prev);
       a.gates = saved.gates + start * ld;
-      a.y = y + start * call.y.ld;
+      if (simple) a.y = y + start * call.y.ld;
       a.dy = rows(dy, start, call.dy.ld);
-      a.h_prev = prev < 0 ? m.h[0] : y + start_prev * call.y.ld;
+      if (gru) a.h_prev = prev < 0 ? m.h[0] : y + start_prev * call.y.ld;
       a.ld_h_prev = prev < 0 ? sp_ : base.ld_y;
       if (saved.c != nullptr) {
         a.c = saved.c + start * hp_;

@@ -118,7 +118,9 @@ ForwardStep<T> Layers<T>::forward_step(const LayerForward& call, const Memory& m
   step.hp = hp_;
   step.s = s_;
   step.sp = sp_;
+  step.columns = order_.gates;
   step.training = call.saved != nullptr;
+  step.far = step.training && far_rows(seq);
   step.options = step.training ? &training_options_ : &inference_options_;
   step.peephole = m.w.peephole;
   step.ld_update_h = seq.row_stride * s_;

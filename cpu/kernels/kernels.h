@@ -78,7 +78,9 @@ struct ForwardStep {
   T* h_masked_next;         // [groups][rows][Sp], h_t times mask; not h_in
   int groups;               // of masks
   std::int64_t h, hp, s, sp;
+  int columns;  // of gates
   bool training;
+  bool far;  // rows of the sequence are in no near cache: fetched while the product is made
 
   // Read by the general cells only.
   const CellOptions<T>* options;
@@ -99,8 +101,8 @@ struct BackwardStep {
   const T* da;         // [rows] ld_gates, product's input: the columns that R feeds, of the later step
   std::int64_t ld_da;  // of da
   T* gates;            // [rows] ld_gates: activations in, gradients out
-  const T* h_prev;     // [rows] ld_h_prev, S wide, h_{t-1}
-  const T* y;          // [rows] ld_y, S wide, h_t (SimpleRNN)
+  const T* h_prev;     // [rows] ld_h_prev, S wide, GRU: h_{t-1}; else null
+  const T* y;          // [rows] ld_y, S wide, SimpleRNN: h_t; else null
   const T* c_prev;     // [rows] ld_c_prev, LSTM
   const T* c;          // [rows] ld_c, LSTM: c_t
   const T* dy;         // [rows] ld_dy, S wide; null: zero
@@ -112,6 +114,8 @@ struct BackwardStep {
   int segments;             // parts of K, a gate wide, with a mask each: 1, or all under per-gate masks
   T* dh0;                   // [rows][Sp], finish only: d loss / d h_0
   std::int64_t h, hp, s, sp;
+  int columns;  // as in ForwardStep
+  bool far;
 
   // As in ForwardStep.
   const CellOptions<T>* options;

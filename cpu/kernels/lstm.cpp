@@ -28,10 +28,9 @@ HWY_INLINE void LstmBackward(const BackwardStep<T>& a, Where at, typename Where:
   typename Where::V i, f, g, o, dc = at.Load(a.dc, a.hp);
   LoadGates(a, at, 0, i, f, g, o);
   lstm_backward(at.ops(), i, f, g, o, at.Load(a.c_prev, a.ld_c_prev), at.Load(a.c, a.ld_c),
-                LoadStateGradient(a, at, sum), dc);
+                TakeStateGradient(a, at, sum), dc);
   StoreGates(a, at, 0, i, f, g, o);
   at.Store(dc, a.dc, a.hp);
-  at.Store(at.ops().set(0), a.carry, a.sp);
 }
 
 template <class Step, class D, class V = hn::Vec<D>>

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <limits>
 
+#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -188,6 +189,27 @@ HWY_INLINE Sums<T> InPlace(const Product<T>& a, std::int64_t row, std::int64_t b
   return {a.out + row * a.ld_out + block * kLanes<T>, a.ld_out};
 }
 
+// What a tile will read of a sequence beside the product: [rows] ld, from a row and a unit on.
+template <class T>
+HWY_INLINE void Fetch(const T* all, std::int64_t ld, const Range& tile) {
+  if (all == nullptr) return;
+  for (std::int64_t row = tile.row_begin; row < tile.row_end; ++row) {
+    for (std::int64_t block = tile.block_begin; block < tile.block_end; ++block) {
+      hwy::Prefetch(all + row * ld + block * kLanes<T>);
+    }
+  }
+}
+template <class T>
+HWY_NOINLINE void FetchRows(const ForwardStep<T>& a, const Range& tile) {
+  for (int column = 0; column < a.columns; ++column) Fetch(a.gates + column * a.hp, a.ld_gates, tile);
+}
+template <class T>
+HWY_NOINLINE void FetchRows(const BackwardStep<T>& a, const Range& tile) {
+  for (int column = 0; column < a.columns; ++column) Fetch(a.gates + column * a.hp, a.ld_gates, tile);
+  Fetch(a.c, a.ld_c, tile), Fetch(a.c_prev, a.ld_c_prev, tile);
+  Fetch(a.y, a.ld_y, tile), Fetch(a.h_prev, a.ld_h_prev, tile), Fetch(a.dy, a.ld_dy, tile);
+}
+
 // Full tiles of rows, kBlocks blocks at a time while there are so many; a block's weights stay in cache over
 // all rows.
 template <int G, bool kPerGate, int kRows, int kBlocks, class Then, class Args, class T>
@@ -199,6 +221,9 @@ HWY_INLINE void MultiplyTiles(Then then, const Args& args, const Operand<T>& p, 
     for (std::int64_t row = range.row_begin; row < range.row_end; row += kRows) {
       const Sums<T> in_place = InPlace<T>(args, row, block, kBlocks);
       const bool done = in_place.to != nullptr;
+      if constexpr (!std::is_same_v<Args, Product<T>>) {
+        if (args.far) FetchRows(args, Range{row, row + kRows, block, block + kBlocks});
+      }
       Accumulate<G, kRows, kBlocks, kPerGate>(p, row, block,
                                               done ? in_place : Sums<T>{sums, kColumns * kLanes<T>});
       if (!done) Finish<G>(then, args, row, block, kRows, kBlocks, sums);
@@ -339,6 +364,15 @@ HWY_INLINE void StoreState(const ForwardStep<T>& a, Where at, typename Where::V 
 template <class Where, class T = typename Where::T>
 HWY_INLINE typename Where::V LoadStateGradient(const BackwardStep<T>& a, Where at, typename Where::V sum) {
   sum = at.ops().add(sum, at.Load(a.carry, a.sp));
+  return a.dy == nullptr ? sum : at.ops().add(sum, at.LoadPart(a.dy, a.ld_dy, a.s));
+}
+// Of a cell without a direct term: only a row's last step finds something there, and leaves nothing.
+template <class Where, class T = typename Where::T>
+HWY_INLINE typename Where::V TakeStateGradient(const BackwardStep<T>& a, Where at, typename Where::V sum) {
+  if (a.k == 0) {
+    sum = at.ops().add(sum, at.Load(a.carry, a.sp));
+    at.Store(at.ops().set(0), a.carry, a.sp);
+  }
   return a.dy == nullptr ? sum : at.ops().add(sum, at.LoadPart(a.dy, a.ld_dy, a.s));
 }
 

@@ -18,9 +18,8 @@ HWY_INLINE void SimpleForward(const ForwardStep<T>& a, Where at, const T* sums) 
 
 template <bool kRelu, class Where, class T = typename Where::T>
 HWY_INLINE void SimpleBackward(const BackwardStep<T>& a, Where at, typename Where::V sum) {
-  const auto h = at.LoadPart(a.y, a.ld_y, a.s), dh = LoadStateGradient(a, at, sum);
+  const auto h = at.LoadPart(a.y, a.ld_y, a.s), dh = TakeStateGradient(a, at, sum);
   StoreGates(a, at, 0, simple_backward<kRelu>(at.ops(), h, dh));
-  at.Store(at.ops().set(0), a.carry, a.sp);
 }
 
 // With chosen functions and zoneout. y is then not the activation, which training saves.
