@@ -73,6 +73,11 @@ class Choice {
   static constexpr std::int64_t kWakingNs = 100'000;
   // For how long the mean of the best way remembers: programs that want the same CPU take turns of some ms.
   static constexpr std::int64_t kMemoryNs = 40'000'000;
+  // How many passes in a row show that the best way is not the best any more: after a moment of another
+  // program's a few find threads asleep.
+  static constexpr int kSlow = 8;
+  // A way that was the best briefly, again and again, is looked at after so long at the latest.
+  static constexpr std::int64_t kLongestRestNs = 2'000'000'000;
   struct Way {
     std::int64_t ns = 0;        // when it was last taken; 0: never
     std::int64_t due = 0;       // the pass from which on it may be looked at again
@@ -101,15 +106,19 @@ class Choice {
   void go(int way) {
     way_ = way;
     fresh_ = true;
-    seen_ = 0;
+    seen_ = slow_ = 0;
   }
   // At the way that was the fastest of those that are due, if there is one.
   void look() {
+    const auto overtakes = [&](const Way& way) {
+      return way.ns > 0 && passes_ >= way.rested && faster(way.ns, ways_[best_].ns);
+    };
+    slow_ = std::any_of(ways_, ways_ + count_, overtakes) ? slow_ + 1 : 0;
     int to = best_;
     for (int i = 0; i < count_; ++i) {
       const Way& way = ways_[i];
-      const bool overtaken = way.ns > 0 && passes_ >= way.rested && faster(way.ns, ways_[best_].ns);
-      if (i != best_ && (overtaken || passes_ >= way.due) && (to == best_ || way.ns < ways_[to].ns)) to = i;
+      const bool looks = passes_ >= way.due || (slow_ >= kSlow && overtakes(way));
+      if (i != best_ && looks && (to == best_ || way.ns < ways_[to].ns)) to = i;
     }
     if (to == best_) return;
     cost_ns_ = 0;
@@ -130,7 +139,8 @@ class Choice {
   void crown(std::int64_t ns) {
     Way& before = ways_[best_];
     const bool briefly = passes_ - crowned_ < kGrowth * std::max(before.rest, remembered());
-    rest(before, briefly ? kGrowth * before.rest : kRest);
+    const std::int64_t longest = std::max(kGrowth * kRest, kLongestRestNs / (ns + 1));
+    rest(before, briefly ? std::min(kGrowth * before.rest, longest) : kRest);
     looked_ = best_ = way_;
     ways_[best_].ns = mean_ns_ = ns;
     crowned_ = passes_;
@@ -146,6 +156,8 @@ class Choice {
   // Of the passes since the way changed.
   bool fresh_ = true;
   int seen_ = 0;
+  int slow_ =
+      0;  // of the last ones, until one was not: those after which another way seemed to be the faster
   std::int64_t last_ns_[kSeen] = {};
 };
 

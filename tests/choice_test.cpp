@@ -118,7 +118,7 @@ TEST(Choice, StaysWhereAPassIsLateNowAndThen) {
     const bool late = pass % 400 == 200 || pass % 400 == 204 || pass % 400 == 208;
     return way == 1 ? 100.0 : late ? 4060 : 60;
   });
-  EXPECT_GT(all.taken[0], 28000) << "others take a third of the time";
+  EXPECT_GT(all.taken[0], 27000) << "others take a third of the time";
 }
 
 TEST(Choice, StaysWhereThePassesStoodStillForOnce) {
@@ -127,6 +127,16 @@ TEST(Choice, StaysWhereThePassesStoodStillForOnce) {
   while (choice.way() != 0) run(choice, 1, steady({60, 100}));
   run(choice, 1, steady({1e6, 1e6}));
   EXPECT_GT(run(choice, 100, steady({60, 100})).taken[0], 90);
+}
+
+// After a pass that another program made late the threads have to be woken, and caches filled.
+TEST(Choice, StaysWhereTheNextPassesAreSlowToo) {
+  Choice choice = started({6, 12});
+  const Passes all = run(choice, 30000, [](int way, int pass) {
+    const int since = pass % 1000 - 500;
+    return way == 1 ? 12.0 : since == 0 ? 400.0 : since > 0 && since < 4 ? 25.0 : 6.0;
+  });
+  EXPECT_GT(all.taken[0], 29000);
 }
 
 // A look that others made dear is not paid for by passes without end.
