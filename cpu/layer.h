@@ -91,6 +91,7 @@ class Layers final : public Glue<T> {
   Split split_steps(const Sequence& sequence) const;
   template <class Body>
   void share(Together how, int threads, Body body) const {
+    if (threads <= 1) return body(0, 1);
     on_team(how, threads, [&](int index, int count) {
       if (count < threads && index == 0) divider_.missed();
       body(index, count);
