@@ -68,26 +68,23 @@ double steps_us(const Sizes& z, const CpuCost& cost, double rows, double part) {
   return z.from_zeros ? all - std::min(passes, 1.0) * spared_us(z, cost, rows, part) : all;
 }
 
+// Whether several threads would share the steps so. Shares are of four rows at least, or of a cache line of
+// units.
+bool suits(Loop loop, const Work& work, const Sizes& z, Threads threads) {
+  if (loop == Loop::kOne) return true;
+  if (loop == Loop::kRows) return z.n > 4;
+  return threads.meet && !work.config.layer_norm && z.s > 64 / z.element;  // layer_norm needs whole rows
+}
+
 // The steps of one layer and direction.
-struct Steps {
-  double us;
-  Loop loop;
-};
-Steps best_loop(const Work& work, const Sizes& z, const CpuCost& cost, Threads threads) {
-  const double k = threads.most;
-  const double passes = (z.training ? 2 : 1) + (z.again ? 1 : 0);
-  Steps best{steps_us(z, cost, z.n, 1), Loop::kOne};
-  if (threads.most <= 1) return best;
-  const auto offer = [&](double us, Loop loop) {
-    if (us < best.us) best = {us, loop};
-  };
-  // Shares are of four rows at least, or of a cache line of units.
-  const double rows = std::max(std::min(z.n, 4.0), z.n / k);
-  offer(passes * handover_us(z, cost) + steps_us(z, cost, rows, 1), Loop::kRows);
-  if (!threads.meet || work.config.layer_norm) return best;  // which needs whole rows
+double loop_us(Loop loop, const Sizes& z, const CpuCost& cost, int threads) {
+  const double k = threads, passes = (z.training ? 2 : 1) + (z.again ? 1 : 0);
+  if (loop == Loop::kOne) return steps_us(z, cost, z.n, 1);
+  if (loop == Loop::kRows) {
+    return passes * handover_us(z, cost) + steps_us(z, cost, std::max(std::min(z.n, 4.0), z.n / k), 1);
+  }
   const double part = std::min(1.0, std::max(1 / k, 64 / z.element / z.s));
-  offer(passes * (handover_us(z, cost) + z.t * cost.meeting_us) + steps_us(z, cost, z.n, part), Loop::kUnits);
-  return best;
+  return passes * (handover_us(z, cost) + z.t * cost.meeting_us) + steps_us(z, cost, z.n, part);
 }
 
 // The input product of one layer and direction, and in training the gradients.
@@ -102,22 +99,34 @@ double products_us(const Sizes& z, const CpuCost& cost, double inputs, int threa
 
 }  // namespace
 
-Division divide(const Work& work, const CpuCost& cost, Threads threads) {
+Divisions divisions(const Work& work, const CpuCost& cost, Threads threads) {
   const Sizes z(work);
-  const int k = std::max(1, threads.most);
-  const auto [steps, loop] = best_loop(work, z, cost, threads);
   const double calls = z.layers * ((z.training ? 2 : 1) + (z.again ? 1 : 0));
-  // From the second layer on all are alike.
-  double products = products_us(z, cost, z.inputs, k);
-  if (z.layers > 1) products += (z.layers - 1) * products_us(z, cost, z.inner, k);
-  return {k, loop, z.directions * (calls * cost.call_us + z.layers * steps + products)};
+  Divisions found;
+  const auto offer = [&](int k, Loop loop) {
+    // From the second layer on all are alike.
+    double products = products_us(z, cost, z.inputs, k);
+    if (z.layers > 1) products += (z.layers - 1) * products_us(z, cost, z.inner, k);
+    const double us = z.directions * (calls * cost.call_us + z.layers * loop_us(loop, z, cost, k) + products);
+    int at = found.count++;
+    for (; at > 0 && us < found.all[at - 1].us; --at) found.all[at] = found.all[at - 1];
+    found.all[at] = {k, loop, us};
+  };
+  offer(1, Loop::kOne);
+  for (const Loop loop : {Loop::kOne, Loop::kRows, Loop::kUnits}) {
+    if (threads.most > 1 && suits(loop, work, z, threads)) offer(threads.most, loop);
+  }
+  return found;
+}
+
+Division divide(const Work& work, const CpuCost& cost, Threads threads) {
+  const Divisions found = divisions(work, cost, threads);
+  const auto uses_all = [&](const Division& d) { return threads.most <= 1 || d.threads > 1; };
+  return *std::find_if(found.all, found.all + found.count, uses_all);
 }
 
 Division choose_division(const Work& work, const CpuCost& cost, Threads threads) {
-  const Division one = divide(work, cost, {1, threads.meet});
-  if (threads.most <= 1) return one;
-  const Division all = divide(work, cost, threads);
-  return all.us < one.us ? all : one;
+  return divisions(work, cost, threads).all[0];
 }
 
 double predict_us(const Work& work, const CpuCost& cost, int threads) {

@@ -23,7 +23,14 @@ struct Threads {
 };
 // All of them, with the best loop for that.
 Division divide(const Work& work, const CpuCost& cost, Threads threads);
-// One thread or all of them, whichever is predicted to be faster.
+// One thread, and all of them by each loop that suits the sizes: the fastest by prediction first.
+struct Divisions {
+  static constexpr int kMost = 4;
+  Division all[kMost];
+  int count = 0;
+};
+Divisions divisions(const Work& work, const CpuCost& cost, Threads threads);
+// The first of them.
 Division choose_division(const Work& work, const CpuCost& cost, Threads threads);
 
 // Of a pass's arrays, and of parameters with their gradients, between host and device.

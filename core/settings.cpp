@@ -19,7 +19,7 @@ namespace {
 
 std::atomic<int> wanted_threads{0};  // 0: the default
 std::atomic<Executor*> host_executor{nullptr};
-std::atomic<bool> single_threaded_blas{true};
+std::atomic<bool> single_threaded_blas{true}, tries_divisions{true};
 
 std::mutex log_mutex;
 std::function<void(const std::string&)> log_callback;
@@ -60,6 +60,9 @@ int num_threads() {
 
 void set_executor(Executor* host) { host_executor = host; }
 Executor* executor() { return host_executor; }
+
+void set_division_trials(bool on) { tries_divisions = on; }
+bool division_trials() { return tries_divisions; }
 
 void set_blas_single_threaded(bool on) { single_threaded_blas = on; }
 bool blas_single_threaded() { return single_threaded_blas; }

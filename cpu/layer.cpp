@@ -51,12 +51,7 @@ Layers<T>::Layers(const Request& request)
       inference_options_(cell_options<T>(config_, Phase::kInference, kernels_.activate)),
       training_options_(cell_options<T>(config_, Phase::kTraining, kernels_.activate)),
       packing_(config_, kernels_.lanes),
-      cost_(calibration_for(Device::Kind::kCpu).cpu) {
-  for (const Phase phase : {Phase::kInference, Phase::kTraining}) {
-    const double rows = std::min(cost_.handover_us, cost_.training_handover_us) /
-                        predict_us({config_, phase, 1, 1}, cost_, 1);
-    alone_[static_cast<int>(phase)] = static_cast<std::int64_t>(std::min(rows, 1e9));
-  }
+      divider_(config_) {
   prepare_team(num_threads());
 }
 
@@ -128,7 +123,7 @@ template <class T>
 LayerWeights<T> Layers<T>::connected(const LayerCall& call, const LayerWeights<T>& room) const {
   LayerWeights<T> w = weights(call);
   if (call.masks.connect == nullptr) return w;
-  packing_.multiply(room, w, static_cast<const T*>(call.masks.connect), threads(call));
+  packing_.multiply(room, w, static_cast<const T*>(call.masks.connect), threads());
   for (T* LayerWeights<T>::*matrix : {&LayerWeights<T>::recurrent, &LayerWeights<T>::recurrent_n,
                                       &LayerWeights<T>::transposed, &LayerWeights<T>::transposed_n}) {
     if (room.*matrix != nullptr) w.*matrix = room.*matrix;
@@ -153,28 +148,17 @@ const typename Kernels<T>::Cell& Layers<T>::cell() const {
   return config_.activation == Activation::kTanh ? kernels_.simple_tanh : kernels_.simple_relu;
 }
 
-template <class T>
-const Division& Layers<T>::decide(const Sequence& sequence, Phase phase, bool from_zeros) const {
-  Decided& last = decided_[static_cast<int>(phase)];
-  const std::int64_t n = sequence.n, t = n == 0 ? 0 : (sequence.total() + n - 1) / n;
-  const Threads threads{num_threads(), executor() == nullptr};
-  if (last.t == t && last.n == n && last.from_zeros == from_zeros && last.threads == threads) {
-    return last.division;
-  }
-  const Work work{.config = config_, .phase = phase, .t = t, .n = n, .from_zeros = from_zeros};
-  last = {t, n, from_zeros, threads, choose_division(work, cost_, threads)};
-  return last.division;
-}
-
 // No more threads than there are shares of four rows, or of a vector of units.
 template <class T>
-Split Layers<T>::split_steps(const LayerCall& call) const {
-  const Sequence& sequence = call.sequence;
-  const Division& all = division(call);
+Split Layers<T>::split_steps(const Sequence& sequence) const {
+  const Division& all = divider_.division();
   Split split{1, all.loop == Loop::kRows, hp_ / kernels_.lanes};
   std::int64_t most = 1;
   if (all.loop == Loop::kRows) most = std::min<std::int64_t>(all.threads, (sequence.n + 3) / 4);
-  if (all.loop == Loop::kUnits) most = std::min<std::int64_t>(together_threads(), sp_ / kernels_.lanes);
+  if (all.loop == Loop::kUnits && !(divider_.untried() && better_alone())) {
+    most = std::min<std::int64_t>(together_threads(), sp_ / kernels_.lanes);
+  }
+  if (all.loop != Loop::kOne && most <= 1) divider_.missed();
   split.threads = static_cast<int>(std::max<std::int64_t>(1, most));
   return split;
 }
@@ -182,7 +166,7 @@ Split Layers<T>::split_steps(const LayerCall& call) const {
 template <class T>
 void Layers<T>::multiply(const Product<T>& product, std::int64_t flat_rows, const Blocks& blocks,
                          int threads) const {
-  on_team(Together::kApart, threads, [&](int index, int count) {
+  share(Together::kApart, threads, [&](int index, int count) {
     Range range{0, flat_rows, blocks.begin, blocks.end};
     if (flat_rows >= count * kernels_.row_tile) {
       const std::int64_t tiles = flat_rows / kernels_.row_tile;

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "core/arena.h"
-#include "core/cost_model.h"
+#include "cpu/divider.h"
 #include "cpu/glue.h"
 #include "cpu/states.h"
 #include "cpu/team.h"
@@ -88,27 +88,26 @@ class Layers final : public Glue<T> {
     constexpr std::int64_t kBytes = 1 << 20;
     return sequence.total() * order_.columns * hp_ * static_cast<std::int64_t>(sizeof(T)) > kBytes;
   }
-  // What the cost model makes of a pass over this sequence.
-  const Division& division(const Sequence& sequence, Phase phase, bool from_zeros) const {
-    static constexpr Division kAlone{};
-    const bool alone = sequence.total() <= alone_[static_cast<int>(phase)];
-    return alone ? kAlone : decide(sequence, phase, from_zeros);
+  void begin(const LayerCall& call, bool backward) {
+    const Phase phase = call.saved == nullptr ? Phase::kInference : Phase::kTraining;
+    divider_.begin(call.sequence, phase, call.h0 == nullptr, backward);
   }
-  const Division& division(const LayerCall& call) const {
-    return division(call.sequence, phase_of(call), call.h0 == nullptr);
+  int threads() const { return divider_.division().threads; }
+  Split split_steps(const Sequence& sequence) const;
+  template <class Body>
+  void share(Together how, int threads, Body body) const {
+    if (threads <= 1) return body(0, 1);
+    on_team(how, threads, [&](int index, int count) {
+      if (count < threads && index == 0) divider_.missed();
+      body(index, count);
+    });
   }
-  const Division& decide(const Sequence& sequence, Phase phase, bool from_zeros) const;
-  static Phase phase_of(const LayerCall& call) {
-    return call.saved == nullptr ? Phase::kInference : Phase::kTraining;
-  }
-  int threads(const LayerCall& call) const { return division(call).threads; }
-  Split split_steps(const LayerCall& call) const;
   // Calls body(parts, meet) with each thread's part; meet() waits for the others where they share rows.
   template <class Body>
   void on_parts(const LayerCall& call, Body body) const {
     const Sequence& sequence = call.sequence;
-    const Split split = split_steps(call);
-    on_team(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
+    const Split split = split_steps(sequence);
+    share(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
       const bool meets = count > 1 && !split.by_rows;
       const Range units = split.part(sequence, index, count);
       const std::int64_t state_blocks = sp_ / kernels_.lanes;
@@ -225,16 +224,7 @@ class Layers final : public Glue<T> {
   CellOptions<T> inference_options_, training_options_;
   RecurrentPacking<T> packing_;
   std::shared_ptr<SpareMemory> spare_ = std::make_shared<SpareMemory>();
-  CpuCost cost_;           // in use when the plan was made
-  std::int64_t alone_[2];  // by phase: so many flat rows take less time than to give any of them away
-  // The latest, by phase: passes of the same sizes follow one another.
-  struct Decided {
-    std::int64_t t = -1, n = -1;
-    bool from_zeros = false;
-    Threads threads;
-    Division division;
-  };
-  mutable Decided decided_[2];
+  mutable Divider divider_;
   ReadyStep ready_{};
 };
 

@@ -9,6 +9,7 @@ namespace rondo::cpu {
 template <class T>
 void Layers<T>::backward(const LayerBackward& call) {
   const FlushDenormals flush;
+  begin(call, true);
   const std::int64_t flat_rows = call.sequence.total(), n = call.sequence.n;
   const bool lstm = config_.cell == Cell::kLstm;
   Arena work(call.workspace), kept(call.saved);
@@ -35,6 +36,7 @@ void Layers<T>::backward(const LayerBackward& call) {
   if (config_.layer_norm) normalise_input_backward(call, m, s);
   if (dparameters != nullptr) add_input_products(call, m, s.gates, dparameters + m.w.at.weight_ih);
   if (call.dx.data != nullptr) input_gradient(call, m, s.gates);
+  divider_.end();
 }
 
 // What all steps share.
@@ -182,7 +184,7 @@ void Layers<T>::add_input_products(const LayerBackward& call, const Memory& m, c
       mask_sequence(call.sequence, call.x, masks + group, in, m.x_masked);
     }
     add_product(dW, run, {da, order_.columns * hp_}, masks == nullptr ? call.x : ConstRows{m.x_masked, in},
-                {flat_rows, in, threads(call)});
+                {flat_rows, in, threads()});
   }
 }
 
@@ -208,7 +210,7 @@ void Layers<T>::recurrent_gradients(const LayerBackward& call, const Memory& m, 
                       .rows = call.sequence.total(),
                       .c = to + m.w.at.weight_hr,
                       .ld_c = h_},
-                     s_, h_, threads(call));
+                     s_, h_, threads());
 }
 
 // R multiplied h_{t-1}, masked for each gate or for all; under reset_before n's part multiplied r h, which
@@ -234,14 +236,14 @@ void Layers<T>::add_recurrent_products(const LayerBackward& call, const Memory& 
         gather_h(call, m, rows, masked ? m.mask + (apart ? run.gate * n * sp_ : 0) : nullptr);
       }
       add_product(dR, run, {da.data + rows.begin * da.ld, da.ld}, h,
-                  {rows.end - rows.begin, s_, threads(call)});
+                  {rows.end - rows.begin, s_, threads()});
     }
   }
   if (order_.recurrent_gates == order_.gates) return;
   const std::int64_t ld = order_.columns * hp_;
   const GateRun n{2, 1, order_.recurrent_column[2]};
   add_product(dR, n, {s.gates, ld}, {s.gates + (order_.columns - 1) * hp_, ld},
-              {flat_rows, s_, threads(call)});
+              {flat_rows, s_, threads()});
 }
 
 // Of biases and peepholes.
@@ -325,7 +327,7 @@ void Layers<T>::input_gradient(const LayerBackward& call, const Memory& m, const
               .ld_out = to.ld,
               .width = in,
               .add = masks == nullptr ? add || g > 0 : !per_gate && g > 0},
-             flat_rows, {0, (in + kernels_.lanes - 1) / kernels_.lanes}, threads(call));
+             flat_rows, {0, (in + kernels_.lanes - 1) / kernels_.lanes}, threads());
     if (masks == nullptr || (!per_gate && g + gates < order_.gates)) continue;
     const T* mask = masks + (per_gate ? g * call.masks.group_rows * in : 0);
     for_each_row(call.sequence, [&](std::int64_t, std::int64_t r, std::int64_t flat) {

@@ -7,6 +7,7 @@ namespace rondo::cpu {
 template <class T>
 void Layers<T>::forward(const LayerForward& call) {
   const FlushDenormals flush;
+  begin(call, false);
   const bool training = call.saved != nullptr;
   const std::int64_t flat_rows = call.sequence.total();
   Arena work(call.workspace), kept(call.saved);
@@ -27,6 +28,7 @@ void Layers<T>::forward(const LayerForward& call) {
   const bool lstm = config_.cell == Cell::kLstm;
   h_states(call).store_last(call.sequence, call.id.reverse, m.h, call.h_n);
   if (lstm) c_states(call).store(m.c, call.c_n);
+  divider_.end();
 }
 
 // One thread: so many that the gates stay in the second-level cache from the input product to the time loop,
@@ -43,7 +45,7 @@ typename Layers<T>::WindowRows Layers<T>::window_rows(std::int64_t ld) const {
 template <class T>
 std::int64_t Layers<T>::steps_at_once(const LayerForward& call, std::int64_t ld) const {
   const Sequence& seq = call.sequence;
-  const bool training = call.saved != nullptr, alone = threads(call) == 1;
+  const bool training = call.saved != nullptr, alone = threads() == 1;
   const bool apart = config_.layer_norm || call.masks.input != nullptr || seq.row_stride != 1;
   if (apart || seq.n == 0 || (training && !alone)) return seq.t;
   const WindowRows most = window_rows(ld);
@@ -84,14 +86,14 @@ void Layers<T>::project_input(const LayerForward& call, const Memory& m, const W
                      .width = order_.gates * hp_,
                      .add = false};
   const Blocks all{0, order_.gates * gate_blocks};
-  if (masks == nullptr) return multiply(product, flat_rows, all, threads(call));
+  if (masks == nullptr) return multiply(product, flat_rows, all, threads());
   product.in = m.x_masked;
   product.ld_in = in;
   for (int g = 0; g < call.masks.groups; ++g) {
     mask_sequence(call.sequence, call.x, masks + g * call.masks.group_rows * in, in, m.x_masked);
-    if (call.masks.groups == 1) return multiply(product, flat_rows, all, threads(call));
+    if (call.masks.groups == 1) return multiply(product, flat_rows, all, threads());
     const std::int64_t first = order_.input_column[g] * gate_blocks;
-    multiply(product, flat_rows, {first, first + gate_blocks}, threads(call));
+    multiply(product, flat_rows, {first, first + gate_blocks}, threads());
   }
 }
 

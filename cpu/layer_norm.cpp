@@ -74,7 +74,7 @@ template <class T>
 void Layers<T>::normalise_input(const LayerForward& call, const Memory& m, const Saved& s,
                                 std::int64_t ld) const {
   const NormRows<T> rows = input_rows(m, s, ld);
-  on_rows(call.sequence.total(), threads(call),
+  on_rows(call.sequence.total(), threads(),
           [&](std::int64_t begin, std::int64_t end) { kernels_.normalise(rows, begin, end); });
 }
 
@@ -83,7 +83,7 @@ template <class T>
 void Layers<T>::normalise_input_backward(const LayerBackward& call, const Memory& m, const Saved& s) const {
   const std::int64_t ld = order_.columns * hp_;
   const NormRows<T> rows = input_rows(m, s, ld);
-  on_rows(call.sequence.total(), threads(call),
+  on_rows(call.sequence.total(), threads(),
           [&](std::int64_t begin, std::int64_t end) { kernels_.normalise_backward(rows, begin, end); });
 }
 

@@ -6,7 +6,8 @@ namespace rondo::cpu {
 // Where threads would share the step, forward serves.
 template <class T>
 bool Layers<T>::step(const Packed& weights, const StepCall& call) {
-  if (division({1, call.n, call.n}, Phase::kInference, false).threads > 1) return false;
+  divider_.begin({1, call.n, call.n}, Phase::kInference, false, false);
+  if (threads() > 1) return false;
   if (ready_.workspace != call.workspace || ready_.n != call.n) ready_ = make_ready(weights, call);
   const FlushDenormals flush;
   const T* x = static_cast<const T*>(call.x);
@@ -17,6 +18,7 @@ bool Layers<T>::step(const Packed& weights, const StepCall& call) {
     h += call.n * s_;
     if (c != nullptr) c += call.n * h_;
   }
+  divider_.end(config_.num_layers);
   return true;
 }
 

@@ -2,6 +2,7 @@
 #include "cpu/team.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
@@ -38,7 +39,7 @@ void relax() { asm volatile("yield"); }
 #endif
 
 // After a call whose threads slept too much while they waited for one another, the CPUs are taken by others:
-// so many calls then run on one thread.
+// so many calls of which nothing better is known then run on one thread.
 constexpr int kCallsAlone = 64;
 std::atomic<int> calls_alone{0};
 using Clock = std::chrono::steady_clock;
@@ -54,6 +55,17 @@ bool spin_while(const std::atomic<V>& value, V old, std::chrono::microseconds ti
     }
   } while (Clock::now() < deadline);
   return false;
+}
+
+// A thread may be woken on the CPU of the one that it is to help, where either would wait for the other to
+// sleep, and Linux lets them stay for some 50 ms. Takes the calling thread elsewhere.
+void leave_cpu(int cpu) {
+  cpu_set_t all, others;
+  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+  others = all;
+  CPU_CLR(static_cast<std::size_t>(cpu), &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  sched_setaffinity(0, sizeof all, &all);
 }
 
 // A thread that has no work waits for the next call, which may be the next product of a pass; one that waits
@@ -85,6 +97,7 @@ class Team {
     const Clock::time_point start = how == Together::kTogether ? Clock::now() : Clock::time_point();
     body_ = body;
     context_ = context;
+    cpu_ = sched_getcpu();
     unfinished_.store(count - 1, std::memory_order_relaxed);
     for (int i = 0; i < count; ++i) places_[i].meetings.store(0, std::memory_order_relaxed);
     slept_ns_.store(0, std::memory_order_relaxed);
@@ -125,6 +138,7 @@ class Team {
       seen = now;
       const int count = static_cast<int>(now & kMostThreads);
       if (index >= count) continue;  // not asked, and so never looking at body_ and context_
+      if (cpu_ >= 0 && sched_getcpu() == cpu_) leave_cpu(cpu_);
       {
         const FlushDenormals flush;
         body_(context_, index, count);
@@ -145,6 +159,7 @@ class Team {
   std::atomic<int> unfinished_{0};
   void (*body_)(void*, int, int) = nullptr;
   void* context_ = nullptr;
+  int cpu_ = -1;  // of the caller
   Place places_[kMostThreads];
   std::atomic<std::int64_t> slept_ns_{0};  // of all threads, in meetings
 };
@@ -178,13 +193,12 @@ bool slept_too_much(std::int64_t slept_ns, std::int64_t call_ns, int count) {
   return 2 * slept_ns > (count - 1) * call_ns;
 }
 
-int together_threads() {
-  if (executor() != nullptr) return 1;
-  if (calls_alone.load(std::memory_order_relaxed) > 0) {
-    calls_alone.fetch_sub(1, std::memory_order_relaxed);
-    return 1;
-  }
-  return std::min(num_threads(), available_cpus());
+int together_threads() { return executor() != nullptr ? 1 : std::min(num_threads(), available_cpus()); }
+
+bool better_alone() {
+  if (calls_alone.load(std::memory_order_relaxed) <= 0) return false;
+  calls_alone.fetch_sub(1, std::memory_order_relaxed);
+  return true;
 }
 
 void prepare_team(int threads) {

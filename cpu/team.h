@@ -24,6 +24,9 @@ void on_team(Together how, int wanted, F body) {
 void prepare_team(int threads);
 // Threads that bodies which wait for one another may use: no more than there are CPUs.
 int together_threads();
+// Whether a call had better not have its threads wait for one another, since those of a call lately slept too
+// much. For calls of which nothing better is known: each that asks counts.
+bool better_alone();
 
 // In a body that runs together with others: waits until all of them are here. Spins for 50 us, then sleeps.
 void meet(int index, int count);

@@ -101,6 +101,7 @@ std::optional<Side> gpu_side() {
 SideSettings::SideSettings(int threads, bool all_threads) {
   rondo::set_num_threads(threads);
   if (!all_threads) return;
+  rondo::set_division_trials(false);
   before_ = rondo::calibration();
   // What meetings cost stays, since by it the threads divide rows or units, as they would unforced.
   rondo::Calibration eager = *before_;
@@ -109,7 +110,9 @@ SideSettings::SideSettings(int threads, bool all_threads) {
 }
 SideSettings::~SideSettings() {
   rondo::set_num_threads(0);
-  if (before_) rondo::set_calibration(before_);
+  if (!before_) return;
+  rondo::set_division_trials(true);
+  rondo::set_calibration(before_);
 }
 
 void add_samples(const rondo::Work& work, std::span<const Side> sides, const Effort& effort,

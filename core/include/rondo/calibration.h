@@ -1,5 +1,5 @@
-// The cost model by which a device and a number of CPU threads are chosen, and its coefficients: built in, or
-// measured on this machine by the program `rondo tune` and kept in a file.
+// The cost model by which a device and a number of CPU threads are chosen, the latter at first, and its
+// coefficients: built in, or measured on this machine by the program `rondo tune` and kept in a file.
 #pragma once
 
 #include <filesystem>
