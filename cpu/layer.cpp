@@ -57,6 +57,7 @@ Layers<T>::Layers(const Request& request)
                         predict_us({config_, phase, 1, 1}, cost_, 1);
     alone_[static_cast<int>(phase)] = static_cast<std::int64_t>(std::min(rows, 1e9));
   }
+  steps_.layers.resize(static_cast<std::size_t>(config_.num_layers));
   prepare_team(num_threads());
 }
 
