@@ -184,10 +184,13 @@ TEST_P(StepWays, DenormalsAreFlushed) {
 TEST_P(StepWays, TheCallersRoundingIsKept) {
   Rnn rnn(config(16), Device{});
   Twice stream(rnn, 2);
+  const volatile double one = 1, little = 1e-30;  // in sums as the CPU rounds them, whatever fegetround says
   for (const int rounding : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_DOWNWARD, FE_TONEAREST}) {
     std::fesetround(rounding);
+    const double above = one + little, below = one - little;
     stream.step(rnn);
-    EXPECT_EQ(std::fegetround(), rounding);
+    EXPECT_EQ(one + little, above) << rounding;
+    EXPECT_EQ(one - little, below) << rounding;
   }
   std::fesetround(FE_TONEAREST);
 }
