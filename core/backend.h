@@ -61,14 +61,15 @@ struct BackwardCall {
   std::byte* host_tape;
 };
 
-// A validated step of a stream: inference of every row by a network of the forward direction, t = 1. x [n, I]
-// is dense and overlaps none of the states [L, n, H or P], which change in place.
-struct StepCall {
-  const void* x;
-  void* h;
-  void* c;  // LSTM
-  std::int64_t n;
-  std::byte* workspace;
+// Validated steps of a stream: inference of n rows by a network of the forward direction, t = 1. x [n, I] is
+// dense and overlaps none of the states [L, n, H or P], which change in place; c: LSTM.
+class Steps {
+ public:
+  // As forward, to the bit, with less on the way to the kernels. False: nothing was done, forward serves.
+  virtual bool step(const void* x, void* h, void* c) = 0;
+
+ protected:
+  ~Steps() = default;
 };
 
 // Forward and backward of the whole stack over the whole sequence. Never allocates in a pass, and on the CPU
@@ -83,8 +84,8 @@ class BackendPlan {
   virtual std::unique_ptr<Packed> pack(const void* parameters) const = 0;
   virtual void forward(const Packed& weights, const ForwardCall& call) = 0;
   virtual void backward(const Packed& weights, const BackwardCall& call) = 0;
-  // As forward, to the bit, with less on the way to the kernels. False: nothing was done, forward serves.
-  virtual bool step(const Packed&, const StepCall&) { return false; }
+  // Those of n rows, n > 0: the plan's own, until it is asked for others. Null: it has none.
+  virtual Steps* steps(const Packed&, std::int64_t /*n*/, std::byte* /*workspace*/) { return nullptr; }
   virtual std::string path() const = 0;  // for explain(): "cpu kernels, avx2, up to 2 threads"
 };
 

@@ -69,10 +69,6 @@ void Plan::forward(const PackedWeights& weights, const ForwardArgs& args) {
   record.forward = args;
 }
 
-bool Plan::step(const PackedWeights& weights, const StepCall& call) {
-  return impl_->step(*weights.packed_, call);
-}
-
 bool Plan::recorded(const Tape& tape) const {
   return tape.record_ && tape.record_->weights && tape.record_->plan.lock() == impl_;
 }

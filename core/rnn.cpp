@@ -29,7 +29,15 @@ struct Rnn::Impl {
   std::vector<Plan> plans;                       // the latest last
   DeviceMemory workspace, room;                  // at home; room: copies of an inference pass's arrays
   DeviceMemory parameters_sent, gradients_sent;  // at home, where that is not the host
-  ConstTensorView stepped;                       // what the latest step returned
+  const StepForm step_form{config};
+  // The steps of n rows that take the short way; null: all take that of a pass. n < 0: not looked up since
+  // parameters, plans or the workspace have changed.
+  struct ShortSteps {
+    std::int64_t n = -1;
+    Steps* steps = nullptr;
+  } short_steps;
+  ConstTensorView stepped;          // what the latest step returned
+  const void* stepped_h = nullptr;  // and the states that it is the last part of
   enum class Newer { kHost, kHome, kZeros } newer = Newer::kZeros;  // of the gradients
   std::int64_t fetches = 0, sends = 0;  // of gradients, of parameters, where home is not the host
 
@@ -113,6 +121,7 @@ struct Rnn::Impl {
              (o.resets || !resets);
     };
     if (!plans.empty() && fits(plans.back())) return plans.back();
+    short_steps.n = -1;
     if (const auto at = std::find_if(plans.rbegin(), plans.rend(), fits); at != plans.rend()) {
       std::rotate(at.base() - 1, at.base(), plans.end());
       return plans.back();
@@ -134,21 +143,42 @@ struct Rnn::Impl {
     ++sends;
     return w = plan.pack(there);
   }
+  void parameters_changed() {
+    changed = true;
+    short_steps.n = -1;
+  }
   // One step of the states h and c of x_t's rows, in place.
   ConstTensorView step(const ConstTensorView& x_t, void* h, void* c) {
-    const std::int64_t n = x_t.shape[0], width = state_size(config);
-    Plan& plan = plan_for(Phase::kInference, 1, n);
-    const PackedWeights& w = packed(plan);
-    const bool plain = home == Device{} && n > 0 && apart_from_states(config, x_t, h, c);
-    if (!plain || !plan.step(w, {x_t.data, h, c, n, workspace.data()})) forward_step(plan, x_t, h, c);
-    const std::int64_t last = (config.num_layers - 1) * n * width * element_bytes(config.dtype);
-    const void* y = static_cast<const std::byte*>(h) + last;
-    if (stepped.data != y || stepped.shape[0] != n) stepped = {y, config.dtype, Shape{n, width}};
+    if (!step_shortly(x_t, h, c)) [[unlikely]] {
+      forward_step(x_t, h, c);
+    }
+    if (stepped_h != h || stepped.shape[0] != x_t.shape[0]) [[unlikely]] {
+      keep_stepped(h, x_t.shape[0]);
+    }
     return stepped;
   }
+  bool step_shortly(const ConstTensorView& x_t, void* h, void* c) {
+    if (short_steps.n != x_t.shape[0]) [[unlikely]] {
+      find_short_steps(x_t.shape[0]);
+    }
+    return short_steps.steps != nullptr && apart_from_states(step_form, x_t, h, c) &&
+           short_steps.steps->step(x_t.data, h, c);
+  }
+  void find_short_steps(std::int64_t n) {
+    Plan& plan = plan_for(Phase::kInference, 1, n);
+    const PackedWeights& w = packed(plan);
+    short_steps = {n,
+                   n > 0 && home == Device{} ? plan.impl_->steps(*w.packed_, n, workspace.data()) : nullptr};
+  }
+  void keep_stepped(void* h, std::int64_t n) {
+    const std::int64_t below = (config.num_layers - 1) * n * state_size(config) * element_bytes(config.dtype);
+    stepped = {static_cast<const std::byte*>(h) + below, config.dtype, Shape{n, state_size(config)}};
+    stepped_h = h;
+  }
   // By a pass over a sequence of one step, on any device.
-  void forward_step(Plan& plan, const ConstTensorView& x_t, void* h, void* c) {
+  void forward_step(const ConstTensorView& x_t, void* h, void* c) {
     const std::int64_t n = x_t.shape[0];
+    Plan& plan = plan_for(Phase::kInference, 1, n);
     ForwardArgs args;
     args.x = {x_t.data, x_t.dtype, sequence(1, n, config.input_size)};
     args.h0 = args.h_n = {h, config.dtype, {config.num_layers, n, state_size(config)}};
@@ -243,16 +273,16 @@ const RnnConfig& Rnn::config() const { return impl_->config; }
 Device Rnn::device() const { return impl_->home; }
 
 TensorView Rnn::parameters() {
-  impl_->changed = true;
+  impl_->parameters_changed();
   return impl_->parameters;
 }
 ConstTensorView Rnn::parameters() const { return std::as_const(impl_->parameters).view(); }
 TensorView Rnn::parameter(const std::string& name) {
   const TensorView view = impl_->named(impl_->parameters, name);
-  impl_->changed = true;
+  impl_->parameters_changed();
   return view;
 }
-void Rnn::parameters_changed() { impl_->changed = true; }
+void Rnn::parameters_changed() { impl_->parameters_changed(); }
 void Rnn::initialize(Initializer how, std::uint64_t seed) {
   rondo::initialize(config(), how, seed, parameters());
 }
@@ -360,7 +390,9 @@ State Rnn::make_state(std::int64_t n) {
 
 ConstTensorView Rnn::step(const ConstTensorView& x_t, State& state) {
   Impl& m = *impl_;
-  if (!plainly_fit_a_step(m.config, x_t, state.h_, state.c_)) validate_step(m.config, x_t, state);
+  if (!plainly_fit_a_step(m.step_form, x_t, state.h_, state.c_)) [[unlikely]] {
+    validate_step(m.config, x_t, state);
+  }
   return m.step(x_t, state.h_.view().data, state.c_.view().data);
 }
 

@@ -139,7 +139,8 @@ class LayerBackend {
   virtual std::unique_ptr<Packed> pack(const void* parameters) const = 0;
   virtual void forward(const LayerForward& call) = 0;
   virtual void backward(const LayerBackward& call) = 0;
-  virtual bool step(const Packed&, const StepCall&) { return false; }  // all of the stack, see BackendPlan
+  // Of all of the stack, see BackendPlan.
+  virtual Steps* steps(const Packed&, std::int64_t /*n*/, std::byte* /*workspace*/) { return nullptr; }
   virtual std::string path() const = 0;
 
   // Whether the host reads and writes this memory as its own; else send_index copies an index there.
@@ -172,7 +173,9 @@ class StackPlan final : public BackendPlan {
   std::unique_ptr<Packed> pack(const void* parameters) const override { return layers_->pack(parameters); }
   void forward(const Packed& weights, const ForwardCall& call) override;
   void backward(const Packed& weights, const BackwardCall& call) override;
-  bool step(const Packed& weights, const StepCall& call) override { return layers_->step(weights, call); }
+  Steps* steps(const Packed& weights, std::int64_t n, std::byte* workspace) override {
+    return layers_->steps(weights, n, workspace);
+  }
   std::string path() const override { return layers_->path(); }
 
  private:

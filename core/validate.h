@@ -55,29 +55,45 @@ CallSizes validate_backward(const Plan& plan, const ForwardArgs& recorded, const
 // rows: absent where all of the state take part. That no row is there twice is left to the call.
 void validate_step(const RnnConfig& config, const ConstTensorView& x_t, const State& state,
                    const ConstTensorView& rows = {});
+// What steps of a network take, at hand in a few words.
+struct StepForm {
+  explicit StepForm(const RnnConfig& c)
+      : dtype(c.dtype),
+        forward(c.direction == Direction::kForward),
+        layers(c.num_layers),
+        input(c.input_size),
+        width(state_size(c)),
+        cell_width(c.cell == Cell::kLstm ? c.hidden_size : 0),
+        x_bytes(input * element_bytes(dtype)),
+        h_bytes(layers * width * element_bytes(dtype)),
+        c_bytes(layers * cell_width * element_bytes(dtype)) {}
+  DType dtype;
+  bool forward;
+  std::int64_t layers, input, width;
+  std::int64_t cell_width;                 // of c; 0: there is none
+  std::int64_t x_bytes, h_bytes, c_bytes;  // of a row
+};
 // Whether these are for certain what a step takes, by comparisons alone; else validate_step looks closer.
-inline bool plainly_fit_a_step(const RnnConfig& c, const ConstTensorView& x_t, const Tensor& h,
+inline bool plainly_fit_a_step(const StepForm& form, const ConstTensorView& x_t, const Tensor& h,
                                const Tensor& cell) {
   const auto fits = [&](const Tensor& states, std::int64_t width) {
     const Shape& shape = states.shape();
-    return !states.absent() && states.dtype() == c.dtype && shape[0] == c.num_layers &&
+    return !states.absent() && states.dtype() == form.dtype && shape[0] == form.layers &&
            shape[1] == x_t.shape[0] && shape[2] == width;
   };
-  return x_t.data != nullptr && x_t.dtype == c.dtype && x_t.device == Device{} && x_t.shape.rank() == 2 &&
-         x_t.shape[1] == c.input_size && x_t.strides[0] == x_t.shape[1] && x_t.strides[1] == 1 &&
-         c.direction == Direction::kForward && fits(h, state_size(c)) &&
-         (c.cell == Cell::kLstm ? fits(cell, c.hidden_size) : cell.absent());
+  return x_t.data != nullptr && x_t.dtype == form.dtype && x_t.device == Device{} && x_t.shape.rank() == 2 &&
+         x_t.shape[1] == form.input && x_t.strides[0] == form.input && x_t.strides[1] == 1 && form.forward &&
+         fits(h, form.width) && (form.cell_width > 0 ? fits(cell, form.cell_width) : cell.absent());
 }
-// Whether x_t shares no memory with the states of its rows, [L, n, width] each; null: there is none.
-inline bool apart_from_states(const RnnConfig& c, const ConstTensorView& x_t, const void* h,
-                              const void* cell) {
-  const std::int64_t bytes = x_t.shape[0] * element_bytes(c.dtype);
+// Whether x_t shares no memory with the states of its rows, [L, n, width] each; c null: there is none.
+inline bool apart_from_states(const StepForm& form, const ConstTensorView& x_t, const void* h,
+                              const void* c) {
+  const std::int64_t n = x_t.shape[0];
   const auto at = [](const void* data) { return reinterpret_cast<std::intptr_t>(data); };
-  const auto from = [&](const void* states, std::int64_t width) {
-    return states == nullptr || at(x_t.data) >= at(states) + c.num_layers * width * bytes ||
-           at(states) >= at(x_t.data) + c.input_size * bytes;
+  const auto from = [&](const void* states, std::int64_t bytes) {
+    return at(x_t.data) >= at(states) + n * bytes || at(states) >= at(x_t.data) + n * form.x_bytes;
   };
-  return from(h, state_size(c)) && from(cell, c.hidden_size);
+  return from(h, form.h_bytes) && (c == nullptr || from(c, form.c_bytes));
 }
 void validate_once(std::int64_t row, bool first);  // rows of a step
 void validate_row(std::int64_t row, std::int64_t rows);

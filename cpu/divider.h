@@ -20,13 +20,17 @@ class Divider {
   void begin(const Sequence& sequence, Phase phase, bool from_zeros, bool backward) {
     static constexpr Division kAlone{};
     learner_ = nullptr;
-    if (sequence.total() <= alone_[static_cast<int>(phase)]) {
+    if (alone(sequence.total(), phase)) {
       division_ = &kAlone;
     } else {
       find(sequence, phase, from_zeros, backward);
     }
   }
   const Division& division() const { return *division_; }
+  // Whether so many flat rows take one thread whatever their steps.
+  bool alone(std::int64_t flat_rows, Phase phase) const {
+    return flat_rows <= alone_[static_cast<int>(phase)];
+  }
   bool untried() const { return learner_ == nullptr || learner_->choice.untried(); }
   void missed() { missed_ = true; }  // the team was others': the call had one thread instead of several
   void end(std::int64_t calls = 1) {

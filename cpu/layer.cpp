@@ -52,6 +52,7 @@ Layers<T>::Layers(const Request& request)
       training_options_(cell_options<T>(config_, Phase::kTraining, kernels_.activate)),
       packing_(config_, kernels_.lanes),
       divider_(config_) {
+  steps_.layers.resize(static_cast<std::size_t>(config_.num_layers));
   prepare_team(num_threads());
 }
 

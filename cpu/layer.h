@@ -6,6 +6,7 @@
 #include "core/arena.h"
 #include "cpu/divider.h"
 #include "cpu/glue.h"
+#include "cpu/row_steps.h"
 #include "cpu/states.h"
 #include "cpu/team.h"
 #include "cpu/weights.h"
@@ -36,7 +37,13 @@ class Layers final : public Glue<T> {
   std::unique_ptr<Packed> pack(const void* parameters) const override;
   void forward(const LayerForward& call) override;
   void backward(const LayerBackward& call) override;
-  bool step(const Packed& weights, const StepCall& call) override;
+  Steps* steps(const Packed& weights, std::int64_t n, std::byte* workspace) override;
+  // Whether threads share a step of n rows; else it has begun, and ends with end_step.
+  bool shares_step(std::int64_t n) {
+    divider_.begin({1, n, n}, Phase::kInference, false, false);
+    return threads() > 1;
+  }
+  void end_step() { divider_.end(config_.num_layers); }
   std::string path() const override;
 
  private:
@@ -160,19 +167,6 @@ class Layers final : public Glue<T> {
   void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, const Window& window, T* gates,
                     std::int64_t ld) const;
 
-  // layer_step.cpp: what steps at one place of the workspace and of so many rows have in common.
-  struct ReadyStep {
-    const std::byte* workspace = nullptr;
-    std::int64_t n = -1;
-    const typename Kernels<T>::Cell* cell;
-    Product<T> product;
-    ForwardStep<T> step;
-    Range gate_columns, units, second;  // of the product, and of both phases of the cell
-    T *h, *c;                           // a state that has to be copied: as the step finds it
-  };
-  ReadyStep make_ready(const Packed& weights, const StepCall& call) const;
-  void step_layer(const LayerWeights<T>& w, const T* x, T* h, T* c);
-
   BackwardStep<T> second_phase(BackwardStep<T> step, const Memory& m) const;
   BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m, const Saved& s) const;
   void backward_loop(const LayerBackward& call, const Memory& m, const Saved& s) const;
@@ -225,7 +219,7 @@ class Layers final : public Glue<T> {
   RecurrentPacking<T> packing_;
   std::shared_ptr<SpareMemory> spare_ = std::make_shared<SpareMemory>();
   mutable Divider divider_;
-  ReadyStep ready_{};
+  RowSteps<T> steps_;
 };
 
 }  // namespace rondo::cpu

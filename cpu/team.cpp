@@ -12,31 +12,19 @@
 #include <thread>
 #include <vector>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "core/backend.h"
 #include "core/settings.h"
 
 namespace rondo::cpu {
 namespace {
 
+void relax() {
 #if defined(__x86_64__)
-constexpr std::uint64_t kFlush = 0x8040;  // FTZ, DAZ in MXCSR
-std::uint64_t float_mode() { return _mm_getcsr(); }
-void set_float_mode(std::uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
-void relax() { _mm_pause(); }
+  _mm_pause();
 #else
-constexpr std::uint64_t kFlush = 1u << 24;  // FZ in FPCR
-std::uint64_t float_mode() {
-  std::uint64_t mode;
-  asm volatile("mrs %0, fpcr" : "=r"(mode));
-  return mode;
-}
-void set_float_mode(std::uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
-void relax() { asm volatile("yield"); }
+  asm volatile("yield");
 #endif
+}
 
 // After a call whose threads slept too much while they waited for one another, the CPUs are taken by others:
 // so many calls of which nothing better is known then run on one thread.

@@ -1,6 +1,8 @@
 // A step of a stream against a pass over a sequence of one step: the same bits, whatever happens in between.
 #include <algorithm>
+#include <cfenv>
 #include <functional>
+#include <limits>
 #include <utility>
 
 #include "instruction_sets.h"
@@ -59,7 +61,7 @@ TEST_P(StepWays, TheSameBitsWhateverTheSizes) {
   for (const std::string& isa : testing::kInstructionSets) {
     const testing::ForcedInstructionSet forced(isa);
     if (!forced.available()) continue;
-    for (const std::int64_t hidden : {1, 9, 16, 40}) {  // with and without padding
+    for (const std::int64_t hidden : {1, 4, 8, 9, 16, 40}) {  // with and without padding, and of one vector
       for (const std::int64_t layers : {1, 3}) {
         for (const std::int64_t n : {1, 3, 14}) {
           SCOPED_TRACE(isa + " H=" + std::to_string(hidden) + " L=" + std::to_string(layers) +
@@ -112,7 +114,7 @@ TEST_P(StepWays, TheSameBitsWhateverTheOptions) {
   for (const Option& option : options()) {
     if (option.cells == Option::For::kLstm ? !lstm : option.cells != Option::For::kAll && !normalised)
       continue;
-    for (const std::int64_t hidden : {6, 32}) {
+    for (const std::int64_t hidden : {6, 8, 16, 32}) {
       SCOPED_TRACE(std::string(option.name) + " H=" + std::to_string(hidden));
       RnnConfig c = config(hidden, 3);
       option.set(c);
@@ -171,7 +173,26 @@ TEST_P(StepWays, DenormalsAreFlushed) {
   testing::store(w, std::vector<double>(static_cast<std::size_t>(w.shape.count()), tiny));
   State state = rnn.make_state(1);
   const Tensor x = testing::make_tensor(dtype(), {1, kI}, std::vector<double>(kI, tiny));
-  EXPECT_EQ(testing::largest_magnitude(testing::values_of(rnn.step(x, state))), 0);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(testing::largest_magnitude(testing::values_of(rnn.step(x, state))), 0);
+    const volatile double smallest = std::numeric_limits<double>::denorm_min();
+    EXPECT_GT(smallest * 2, 0);  // the caller's are not
+  }
+}
+
+// Whatever mode the caller computes in, and changes to between steps, is also that of the kernels and stays.
+TEST_P(StepWays, TheCallersRoundingIsKept) {
+  Rnn rnn(config(16), Device{});
+  Twice stream(rnn, 2);
+  const volatile double one = 1, little = 1e-30;  // in sums as the CPU rounds them, whatever fegetround says
+  for (const int rounding : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_DOWNWARD, FE_TONEAREST}) {
+    std::fesetround(rounding);
+    const double above = one + little, below = one - little;
+    stream.step(rnn);
+    EXPECT_EQ(one + little, above) << rounding;
+    EXPECT_EQ(one - little, below) << rounding;
+  }
+  std::fesetround(FE_TONEAREST);
 }
 
 TEST_P(StepWays, ReturnsAsManyRowsAsWereAskedFor) {

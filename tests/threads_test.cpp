@@ -130,8 +130,8 @@ TEST(StepOfAStream, IsTakenDirectlyUnlessThreadsShareIt) {
     cpu::Layers<float> layers(Request{.config = c});
     const std::unique_ptr<Packed> packed = layers.pack(parameters.view().data);
     Tensor workspace(DType::kU8, {static_cast<std::int64_t>(layers.workspace_bytes(1, 1))});
-    return layers.step(
-        *packed, {x.view().data, h.view().data, nullptr, 1, static_cast<std::byte*>(workspace.view().data)});
+    Steps* steps = layers.steps(*packed, 1, static_cast<std::byte*>(workspace.view().data));
+    return steps->step(x.view().data, h.view().data, nullptr);
   };
   set_num_threads(1);
   EXPECT_TRUE(taken());

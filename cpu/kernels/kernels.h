@@ -66,7 +66,7 @@ struct ForwardStep {
   T* gates;              // [rows] ld_gates: W x in; activations out when training
   const T* bias;         // [columns][Hp] in the order of gates; never null
   const T* h_prev;       // [rows][Sp], h_{t-1} unmasked
-  T* h_next;             // [rows][Sp], h_t; not h_prev
+  T* h_next;             // [rows][Sp], h_t; not h_prev, but for one row of one vector
   T* c;                  // [rows][Hp], LSTM: c_{t-1} in, c_t out
   T* c_saved;            // [rows] ld_c_saved, LSTM training: c_t
   T* rh;                 // [rows][Hp], GRU reset_before: r h, from its first half to its second

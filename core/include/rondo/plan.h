@@ -10,7 +10,6 @@ namespace rondo {
 
 class BackendPlan;
 class Packed;
-struct StepCall;
 
 // An immutable copy of parameters in the order in which the kernels read them. Cheap to move,
 // shared by any number of plans and threads. Made by Plan::pack.
@@ -21,6 +20,7 @@ class RONDO_API PackedWeights {
 
  private:
   friend class Plan;
+  friend class Rnn;
   std::shared_ptr<const Packed> packed_;
 };
 
@@ -137,7 +137,6 @@ class RONDO_API Plan {
 
  private:
   friend class Rnn;
-  bool step(const PackedWeights& weights, const StepCall& call);
   RnnConfig config_;
   PlanOptions options_;
   std::shared_ptr<BackendPlan> impl_;  // shared with the tapes that await backward
