@@ -84,7 +84,8 @@ class BackendPlan {
   virtual std::unique_ptr<Packed> pack(const void* parameters) const = 0;
   virtual void forward(const Packed& weights, const ForwardCall& call) = 0;
   virtual void backward(const Packed& weights, const BackwardCall& call) = 0;
-  // Those of n rows, n > 0: the plan's own, until it is asked for others. Null: it has none.
+  // Those of n rows, n > 0, valid while these weights and this workspace are: the plan's own, until it is
+  // asked for others. Null: it has none.
   virtual Steps* steps(const Packed&, std::int64_t /*n*/, std::byte* /*workspace*/) { return nullptr; }
   virtual std::string path() const = 0;  // for explain(): "cpu kernels, avx2, up to 2 threads"
 };

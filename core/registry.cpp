@@ -134,7 +134,7 @@ Choice plan_device(const Request& request, DeviceChoice forced) {
   }
   return choose_device(request, candidates, forced,
                        calibration_for(gpus ? std::nullopt : std::optional(Device::Kind::kCpu)),
-                       {num_threads(), executor() == nullptr});
+                       {num_threads(), executor() == nullptr && available_cpus() > 1});
 }
 
 }  // namespace rondo

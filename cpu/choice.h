@@ -10,14 +10,15 @@ namespace rondo::cpu {
 
 // Ways are numbered by rising predicted time, and 0 is the best until times say otherwise. Now and then a few
 // passes look at another way: soon when the best has become slower than that one was, else once the passes
-// since the last look have earned what that one cost, so that looking takes about 1 % of the time.
-class Choice {
+// since the last look have earned what that one cost, so that looking takes about 1 % of the time for each
+// of the others.
+class WayChoice {
  public:
   static constexpr int kMost = 4;
   // Afresh, with at most kMost predictions. Ways that are predicted to take much longer are never looked at.
   void start(std::span<const double> predicted) {
     constexpr double kFactor = 3, kPassesForEach = 16;
-    *this = Choice();
+    *this = WayChoice();
     for (const double us : predicted) {
       const double more = us / predicted[0] - 1;
       if (more >= kFactor - 1) break;
@@ -81,7 +82,7 @@ class Choice {
   struct Way {
     std::int64_t ns = 0;        // when it was last taken; 0: never
     std::int64_t due = 0;       // the pass from which on it may be looked at again
-    std::int64_t rested = 0;    // or earlier from here on, when it seems to be the faster
+    std::int64_t rested = 0;    // or from this one on, if it seems to be the faster
     std::int64_t rest = kRest;  // the last one
   };
   // By more than times of the same way differ.
@@ -156,8 +157,7 @@ class Choice {
   // Of the passes since the way changed.
   bool fresh_ = true;
   int seen_ = 0;
-  int slow_ =
-      0;  // of the last ones, until one was not: those after which another way seemed to be the faster
+  int slow_ = 0;  // the last ones in a row after which another way seemed to be the faster
   std::int64_t last_ns_[kSeen] = {};
 };
 

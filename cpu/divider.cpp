@@ -27,6 +27,7 @@ void Divider::find(const Sequence& sequence, Phase phase, bool from_zeros, bool 
   if (!found.choice.learns()) return;
   const bool training = phase == Phase::kTraining;
   calls_a_pass_ = (training ? 2 : 1) * calls_;
+  if (backward && found.pass.calls < calls_) return;  // its forward pass was counted with another one
   if (training && !backward && found.pass.calls >= calls_) found.pass = {};  // that one had no backward
   learner_ = &found;
   missed_ = false;
@@ -45,7 +46,7 @@ Divider::Decided& Divider::decided(const Sizes& sizes, Phase phase) {
   Decided& made = kept.decided[kept.last] = {sizes, divisions(work, cost_, sizes.threads), {}, {}};
   // What an executor's threads do beside this is not ours to learn.
   if (!tries_ || !sizes.own_threads) return made;
-  static_assert(Divisions::kMost <= Choice::kMost);
+  static_assert(Divisions::kMost <= WayChoice::kMost);
   double predicted[Divisions::kMost];
   for (int i = 0; i < made.ways.count; ++i) predicted[i] = made.ways.all[i].us;
   made.choice.start({predicted, static_cast<std::size_t>(made.ways.count)});

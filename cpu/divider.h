@@ -14,8 +14,8 @@ class Divider {
   explicit Divider(const RnnConfig& config);
   Divider(const Divider&) = delete;
 
-  // Around each call of a layer and direction; or of `calls` of them at once, which may be left without an
-  // end. In between, division() is that of the call: the same in all calls of a pass, forward and backward,
+  // Around each call of a layer and direction, or around several of them. A call without an end is not learnt
+  // from. In between, division() is that of the call: the same in all calls of a pass, forward and backward,
   // since each finds in the caches what those before left there.
   void begin(const Sequence& sequence, Phase phase, bool from_zeros, bool backward) {
     static constexpr Division kAlone{};
@@ -53,7 +53,7 @@ class Divider {
   struct Decided {
     Sizes sizes;
     Divisions ways;
-    Choice choice;
+    WayChoice choice;
     Pass pass;
   };
   void find(const Sequence& sequence, Phase phase, bool from_zeros, bool backward);

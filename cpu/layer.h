@@ -111,9 +111,7 @@ class Layers final : public Glue<T> {
   }
   // Calls body(parts, meet) with each thread's part; meet() waits for the others where they share rows.
   template <class Body>
-  void on_parts(const LayerCall& call, Body body) const {
-    const Sequence& sequence = call.sequence;
-    const Split split = split_steps(sequence);
+  void on_parts(const Sequence& sequence, const Split& split, Body body) const {
     share(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
       const bool meets = count > 1 && !split.by_rows;
       const Range units = split.part(sequence, index, count);
@@ -133,21 +131,32 @@ class Layers final : public Glue<T> {
     std::int64_t begin, end;
   };
   void multiply(const Product<T>& product, std::int64_t flat_rows, const Blocks& blocks, int threads) const;
-  // Steps [first, last) of the time loop, and the flat rows that they have.
+  // What forward passes on from one to the next.
+  struct ForwardPass {
+    const LayerForward& call;
+    const Memory& m;
+    const Saved& saved;
+    std::int64_t ld;      // of gates
+    ForwardStep<T> step;  // what all steps share
+  };
+  // Steps [first, last) of the time loop, of which `step` is the first in time, and the flat rows that they
+  // have.
   struct Window {
-    std::int64_t first, last, row, rows;
+    std::int64_t first, last, step, row, rows;
+    T* gates;  // of those rows
   };
   // About how many rows of gates a window has, on one thread or on several.
   struct WindowRows {
     std::int64_t alone, together;
   };
   WindowRows window_rows(std::int64_t ld) const;
-  std::int64_t steps_at_once(const LayerForward& call, std::int64_t ld) const;
-  Window window_of(const LayerForward& call, std::int64_t first, std::int64_t last) const;
+  bool owns_rows(const LayerForward& call, const Split& split) const;
+  std::int64_t steps_at_once(const LayerForward& call, std::int64_t ld, int owners) const;
+  Window window_of(const ForwardPass& pass, std::int64_t first, std::int64_t last) const;
   void start_states(const LayerForward& call, const Memory& m) const;
-  // To gates, which begin with the window's first row, as in the loop.
-  void project_input(const LayerForward& call, const Memory& m, const Window& window, T* gates,
-                     std::int64_t ld) const;
+  Product<T> input_product(const ForwardPass& pass, const Window& window) const;
+  void project_input(const ForwardPass& pass, const Window& window) const;
+  void project_rows(const ForwardPass& pass, const Window& window, const Range& own) const;
   // Whether the steps of few rows go through R's blocks back and forth: what one reads last is then what the
   // next one reads first, while of an R that a cache does not hold whole it would hold nothing in time.
   bool turns_at_ends(std::int64_t n) const {
@@ -164,8 +173,8 @@ class Layers final : public Glue<T> {
   }
   ForwardStep<T> forward_step(const LayerForward& call, const Memory& m, const Saved& s,
                               std::int64_t ld) const;
-  void forward_loop(const LayerForward& call, const Memory& m, const Saved& s, const Window& window, T* gates,
-                    std::int64_t ld) const;
+  template <class Meet>
+  void forward_steps(const ForwardPass& pass, const Window& window, Parts parts, Meet meet) const;
 
   BackwardStep<T> second_phase(BackwardStep<T> step, const Memory& m) const;
   BackwardStep<T> backward_step(const LayerBackward& call, const Memory& m, const Saved& s) const;

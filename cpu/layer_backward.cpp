@@ -61,7 +61,7 @@ BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory
   step.hp = hp_;
   step.s = s_;
   step.sp = sp_;
-  step.columns = order_.columns;
+  step.read_columns = order_.columns;
   step.far = far_rows(call.sequence);
   step.options = &training_options_;
   step.peephole = m.w.peephole;
@@ -78,6 +78,7 @@ BackwardStep<T> Layers<T>::backward_step(const LayerBackward& call, const Memory
 template <class T>
 BackwardStep<T> Layers<T>::second_phase(BackwardStep<T> step, const Memory& m) const {
   step.segments = 1;
+  step.far = false;  // the first phase has fetched them
   if (projected()) {
     step.recurrent = m.w.transposed_projection;
     step.k = sp_;
@@ -108,7 +109,7 @@ void Layers<T>::backward_loop(const LayerBackward& call, const Memory& m, const 
   const auto rows = [](const void* all, std::int64_t start, std::int64_t width) {
     return all == nullptr ? nullptr : static_cast<const T*>(all) + start * width;
   };
-  on_parts(call, [&](const Parts& mine, auto meet) {
+  on_parts(seq, split_steps(seq), [&](const Parts& mine, auto meet) {
     // Rows [begin, end) of step s. next and prev: the steps processed after and before it, -1 for none.
     const auto run = [&](std::int64_t s, std::int64_t next, std::int64_t prev, std::int64_t begin,
                          std::int64_t end) {
@@ -235,15 +236,13 @@ void Layers<T>::add_recurrent_products(const LayerBackward& call, const Memory& 
       if (!rows.in_place && (run.gate == 0 || apart)) {
         gather_h(call, m, rows, masked ? m.mask + (apart ? run.gate * n * sp_ : 0) : nullptr);
       }
-      add_product(dR, run, {da.data + rows.begin * da.ld, da.ld}, h,
-                  {rows.end - rows.begin, s_, threads()});
+      add_product(dR, run, {da.data + rows.begin * da.ld, da.ld}, h, {rows.end - rows.begin, s_, threads()});
     }
   }
   if (order_.recurrent_gates == order_.gates) return;
   const std::int64_t ld = order_.columns * hp_;
   const GateRun n{2, 1, order_.recurrent_column[2]};
-  add_product(dR, n, {s.gates, ld}, {s.gates + (order_.columns - 1) * hp_, ld},
-              {flat_rows, s_, threads()});
+  add_product(dR, n, {s.gates, ld}, {s.gates + (order_.columns - 1) * hp_, ld}, {flat_rows, s_, threads()});
 }
 
 // Of biases and peepholes.

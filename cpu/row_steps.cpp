@@ -115,10 +115,6 @@ Steps* Layers<T>::steps(const Packed& packed, std::int64_t n, std::byte* workspa
     step.h_in = step.h_prev = m.h[0];
     step.h_next = all.plain ? m.h[0] : m.h[1];
     norm_x = norm(w.norm_x, nullptr, order_.gates);
-    if (!config_.layer_norm) continue;
-    step.norms.h.factor = w.norm_h;
-    step.norms.c.factor = w.norm_c;
-    step.norms.c.shift = w.norm_c_shift;
   }
   return &steps_;
 }

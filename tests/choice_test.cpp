@@ -15,9 +15,9 @@ using Machine = std::function<double(int way, int pass)>;
 
 struct Passes {
   double us = 0;
-  std::vector<int> taken = std::vector<int>(Choice::kMost);  // passes, by way
+  std::vector<int> taken = std::vector<int>(WayChoice::kMost);  // passes, by way
 };
-Passes run(Choice& choice, int passes, const Machine& us) {
+Passes run(WayChoice& choice, int passes, const Machine& us) {
   Passes all;
   for (int pass = 0; pass < passes; ++pass) {
     const double taken = us(choice.way(), pass);
@@ -30,22 +30,22 @@ Passes run(Choice& choice, int passes, const Machine& us) {
 Machine steady(std::vector<double> us) {
   return [us](int way, int) { return us[static_cast<std::size_t>(way)]; };
 }
-Choice started(std::vector<double> predicted) {
-  Choice choice;
+WayChoice started(std::vector<double> predicted) {
+  WayChoice choice;
   choice.start(predicted);
   return choice;
 }
 
-TEST(Choice, OfOneWayIsNone) {
-  Choice choice;
+TEST(WayChoice, OfOneWayIsNone) {
+  WayChoice choice;
   EXPECT_FALSE(choice.learns());
   EXPECT_EQ(choice.way(), 0);
   EXPECT_FALSE(started({7}).learns());
   EXPECT_TRUE(started({7, 8}).learns());
 }
 
-TEST(Choice, BeginsWithThePredictionAndLooksForOnePassInAHundred) {
-  Choice choice = started({60, 90, 100, 150});
+TEST(WayChoice, BeginsWithThePredictionAndLooksForOnePassInAHundred) {
+  WayChoice choice = started({60, 90, 100, 150});
   EXPECT_TRUE(choice.untried());
   EXPECT_EQ(run(choice, 4, steady({60, 80, 100, 170})).taken[0], 4);
   EXPECT_FALSE(choice.untried());
@@ -54,37 +54,37 @@ TEST(Choice, BeginsWithThePredictionAndLooksForOnePassInAHundred) {
   for (const int way : {1, 2, 3}) EXPECT_GE(all.taken[way], 10) << way;
 }
 
-TEST(Choice, FindsAFasterWaySoon) {
-  Choice choice = started({60, 65, 100});
+TEST(WayChoice, FindsAFasterWaySoon) {
+  WayChoice choice = started({60, 65, 100});
   const Machine machine = steady({130, 120, 100});
   EXPECT_LT(run(choice, 60, machine).us, 60 * 120);
   EXPECT_GT(run(choice, 1000, machine).taken[2], 900);
 }
 
-TEST(Choice, LeavesAWayThatIsNotTheFastestAnyMore) {
-  Choice choice = started({60, 89});
+TEST(WayChoice, LeavesAWayThatIsNotTheFastestAnyMore) {
+  WayChoice choice = started({60, 89});
   run(choice, 2000, steady({60, 89}));
   while (choice.way() != 0) run(choice, 1, steady({60, 89}));
   EXPECT_LT(run(choice, 200, steady({130, 89})).us, 200 * 89 * 1.04);
   EXPECT_LT(run(choice, 1000, steady({60, 89})).us, 1000 * 60 * 1.2) << "and comes back";
 }
 
-TEST(Choice, OfWaysThatDifferLessThanTimesDoStays) {
-  Choice choice = started({100, 101});
+TEST(WayChoice, OfWaysThatDifferLessThanTimesDoStays) {
+  WayChoice choice = started({100, 101});
   const Passes all = run(choice, 10000, [](int way, int pass) { return 100 - way + pass * 7 % 5 * 0.4; });
   EXPECT_GT(all.taken[0], 8500);
 }
 
-TEST(Choice, NeverLooksWherePredictionsAreFarApart) {
-  Choice choice = started({10, 29, 31});
+TEST(WayChoice, NeverLooksWherePredictionsAreFarApart) {
+  WayChoice choice = started({10, 29, 31});
   const Passes all = run(choice, 10000, steady({50, 100, 1}));
   EXPECT_GT(all.taken[1], 0);
   EXPECT_EQ(all.taken[2], 0);
 }
 
 // Threads that have to be woken, and caches.
-TEST(Choice, DoesNotJudgeAWayByTheFirstPassThatTakesIt) {
-  Choice choice = started({100, 120});
+TEST(WayChoice, DoesNotJudgeAWayByTheFirstPassThatTakesIt) {
+  WayChoice choice = started({100, 120});
   int last = 0;
   const Passes all = run(choice, 1000, [&](int way, int) {
     const bool changed = std::exchange(last, way) != way;
@@ -104,16 +104,16 @@ Machine taking_turns() {
   };
 }
 
-TEST(Choice, LeavesAWayWhosePassesNowAndThenTakeMuchLonger) {
-  Choice choice = started({60, 100});
+TEST(WayChoice, LeavesAWayWhosePassesNowAndThenTakeMuchLonger) {
+  WayChoice choice = started({60, 100});
   const Machine machine = taking_turns();
   run(choice, 20000, machine);
   const Passes settled = run(choice, 40000, machine);
   EXPECT_LT(settled.us, 40000 * 100 * 1.03);
 }
 
-TEST(Choice, StaysWhereAPassIsLateNowAndThen) {
-  Choice choice = started({60, 100});
+TEST(WayChoice, StaysWhereAPassIsLateNowAndThen) {
+  WayChoice choice = started({60, 100});
   const Passes all = run(choice, 30000, [](int way, int pass) {
     const bool late = pass % 400 == 200 || pass % 400 == 204 || pass % 400 == 208;
     return way == 1 ? 100.0 : late ? 4060 : 60;
@@ -121,8 +121,8 @@ TEST(Choice, StaysWhereAPassIsLateNowAndThen) {
   EXPECT_GT(all.taken[0], 27000) << "others take a third of the time";
 }
 
-TEST(Choice, StaysWhereThePassesStoodStillForOnce) {
-  Choice choice = started({60, 100});
+TEST(WayChoice, StaysWhereThePassesStoodStillForOnce) {
+  WayChoice choice = started({60, 100});
   run(choice, 1000, steady({60, 100}));
   while (choice.way() != 0) run(choice, 1, steady({60, 100}));
   run(choice, 1, steady({1e6, 1e6}));
@@ -130,8 +130,8 @@ TEST(Choice, StaysWhereThePassesStoodStillForOnce) {
 }
 
 // After a pass that another program made late the threads have to be woken, and caches filled.
-TEST(Choice, StaysWhereTheNextPassesAreSlowToo) {
-  Choice choice = started({6, 12});
+TEST(WayChoice, StaysWhereTheNextPassesAreSlowToo) {
+  WayChoice choice = started({6, 12});
   const Passes all = run(choice, 30000, [](int way, int pass) {
     const int since = pass % 1000 - 500;
     return way == 1 ? 12.0 : since == 0 ? 400.0 : since > 0 && since < 4 ? 25.0 : 6.0;
@@ -140,8 +140,8 @@ TEST(Choice, StaysWhereTheNextPassesAreSlowToo) {
 }
 
 // A look that others made dear is not paid for by passes without end.
-TEST(Choice, LooksAgainAfterALookThatTookLong) {
-  Choice choice = started({100, 120});
+TEST(WayChoice, LooksAgainAfterALookThatTookLong) {
+  WayChoice choice = started({100, 120});
   const auto slow_until = [&](int passes) {
     return run(choice, 3000, [passes](int way, int pass) {
       return way == 0 ? 100.0 : pass < passes ? 1e5 : 60;
@@ -150,8 +150,8 @@ TEST(Choice, LooksAgainAfterALookThatTookLong) {
   EXPECT_GT(slow_until(100).taken[1], 2000);
 }
 
-TEST(Choice, LearnsNothingFromPassesThatCouldNotGoTheirWay) {
-  Choice choice = started({100, 110});
+TEST(WayChoice, LearnsNothingFromPassesThatCouldNotGoTheirWay) {
+  WayChoice choice = started({100, 110});
   const auto passes = [&](int count, const auto& missed) {
     int looks = 0;
     for (int pass = 0; pass < count; ++pass) {

@@ -64,6 +64,19 @@ TEST_F(DividerTest, APassHasOneDivisionAndPassesHaveSeveral) {
   EXPECT_GT(std::set(all.begin(), all.end()).size(), 1U);
 }
 
+// Three forward passes, then three backward passes, of which one completes a pass of training: what the
+// others took is no pass.
+TEST_F(DividerTest, BackwardPassesAloneAreNoPasses) {
+  Divider divider(kConfig);
+  for (int round = 0; round < 200; ++round) {
+    for (int i = 0; i < 3; ++i) calls(divider, kCalls, Phase::kTraining, false);
+    EXPECT_EQ(calls(divider, kCalls, Phase::kTraining, true).size(), 1U) << round;
+    const Ways after = calls(divider, 2 * kCalls, Phase::kTraining, true);
+    EXPECT_EQ(after.size(), 1U) << round;
+    EXPECT_EQ(calls(divider, 1, Phase::kTraining, true), after) << "learnt from, round " << round;
+  }
+}
+
 TEST_F(DividerTest, BackwardIsDividedAsTheForwardPassBeforeIt) {
   Divider divider(kConfig);
   Ways all;

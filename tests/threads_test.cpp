@@ -89,6 +89,32 @@ TEST_P(Threads, BitsDoNotDependOnTheirNumber) {
 }
 
 // One thread takes long sequences by windows of some steps, more of them whole.
+// Passes of one network, which try other divisions now and then.
+TEST_P(Threads, BitsStayWhileDivisionsChange) {
+  constexpr std::int64_t kT = 6, kN = 20;
+  const RnnConfig c = GetParam().config(24, 40, 2);
+  const Tensor x = random_tensor(c.dtype, {kT, kN, c.input_size}, 52);
+  const Tensor dy = random_tensor(c.dtype, {kT, kN, output_size(c)}, 53);
+  const auto pass = [&](Rnn& rnn) {
+    Tensor alone = std::move(rnn.forward(x).y);
+    Tape tape;
+    ForwardOptions options;
+    options.tape = &tape;
+    ForwardResult out = rnn.forward(x, options);
+    rnn.zero_gradients();
+    BackwardResult back = rnn.backward(tape, {.dy = dy});
+    EXPECT_TRUE(same_bits(alone, out.y));
+    return Outcome{std::move(out.y), std::move(out.h_n), std::move(back.dx), std::move(back.dh0),
+                   copy_of(rnn.gradients())};
+  };
+  set_num_threads(1);
+  Rnn one(c, Device{});
+  const Outcome expected = pass(one);
+  set_num_threads(4);
+  Rnn rnn(c, Device{});
+  for (int i = 0; i < 60; ++i) EXPECT_EQ(differences(pass(rnn), expected), "") << i;
+}
+
 TEST_P(Threads, WindowsOfStepsHaveTheBitsOfTheWholeSequence) {
   constexpr std::int64_t kSteps = 301, kRows = 7;
   RnnConfig c = GetParam().config(11, 29, 2);

@@ -78,7 +78,7 @@ struct ForwardStep {
   T* h_masked_next;         // [groups][rows][Sp], h_t times mask; not h_in
   int groups;               // of masks
   std::int64_t h, hp, s, sp;
-  int columns;  // of gates
+  int read_columns;  // of gates
   bool training;
   bool far;  // rows of the sequence are in no near cache: fetched while the product is made
 
@@ -114,7 +114,7 @@ struct BackwardStep {
   int segments;             // parts of K, a gate wide, with a mask each: 1, or all under per-gate masks
   T* dh0;                   // [rows][Sp], finish only: d loss / d h_0
   std::int64_t h, hp, s, sp;
-  int columns;  // as in ForwardStep
+  int read_columns;  // as in ForwardStep, and far too
   bool far;
 
   // As in ForwardStep.

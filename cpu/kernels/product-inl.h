@@ -200,15 +200,21 @@ HWY_INLINE void Fetch(const T* all, std::int64_t ld, const Range& tile) {
   }
 }
 template <class T>
-HWY_NOINLINE void FetchRows(const ForwardStep<T>& a, const Range& tile) {
-  for (int column = 0; column < a.columns; ++column) Fetch(a.gates + column * a.hp, a.ld_gates, tile);
+HWY_NOINLINE void FetchFarRows(const ForwardStep<T>& a, const Range& tile) {
+  for (int column = 0; column < a.read_columns; ++column) Fetch(a.gates + column * a.hp, a.ld_gates, tile);
 }
 template <class T>
-HWY_NOINLINE void FetchRows(const BackwardStep<T>& a, const Range& tile) {
-  for (int column = 0; column < a.columns; ++column) Fetch(a.gates + column * a.hp, a.ld_gates, tile);
+HWY_NOINLINE void FetchFarRows(const BackwardStep<T>& a, const Range& tile) {
+  for (int column = 0; column < a.read_columns; ++column) Fetch(a.gates + column * a.hp, a.ld_gates, tile);
   Fetch(a.c, a.ld_c, tile), Fetch(a.c_prev, a.ld_c_prev, tile);
   Fetch(a.y, a.ld_y, tile), Fetch(a.h_prev, a.ld_h_prev, tile), Fetch(a.dy, a.ld_dy, tile);
 }
+template <class Step>
+HWY_INLINE void FetchRows(const Step& a, const Range& tile) {
+  if (a.far) FetchFarRows(a, tile);
+}
+template <class T>
+HWY_INLINE void FetchRows(const Product<T>& /*reads nothing else*/, const Range& /*tile*/) {}
 
 // Full tiles of rows, kBlocks blocks at a time while there are so many; a block's weights stay in cache over
 // all rows.
@@ -221,9 +227,7 @@ HWY_INLINE void MultiplyTiles(Then then, const Args& args, const Operand<T>& p, 
     for (std::int64_t row = range.row_begin; row < range.row_end; row += kRows) {
       const Sums<T> in_place = InPlace<T>(args, row, block, kBlocks);
       const bool done = in_place.to != nullptr;
-      if constexpr (!std::is_same_v<Args, Product<T>>) {
-        if (args.far) FetchRows(args, Range{row, row + kRows, block, block + kBlocks});
-      }
+      FetchRows(args, Range{row, row + kRows, block, block + kBlocks});
       Accumulate<G, kRows, kBlocks, kPerGate>(p, row, block,
                                               done ? in_place : Sums<T>{sums, kColumns * kLanes<T>});
       if (!done) Finish<G>(then, args, row, block, kRows, kBlocks, sums);

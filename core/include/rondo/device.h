@@ -65,9 +65,10 @@ RONDO_API Advice advise(const RnnConfig& config, Phase phase, std::int64_t t, st
 RONDO_API void set_num_threads(int n);
 RONDO_API int num_threads();
 
-// On the CPU the first passes of some sizes are divided among the threads as predicted to be the fastest; later
-// ones try other divisions now and then, and keep to what took the least time. Results are the same bits.
-// false: all are divided as predicted. For plans made from now on.
+// On the CPU the first passes of some sizes are divided among the threads as predicted to be the fastest;
+// later ones try other divisions now and then, and keep to what took the least time. A plan remembers the
+// latest four sizes of inference and of training. Results are the same bits. false: all are divided as
+// predicted, as they are with an executor. For plans made from now on.
 RONDO_API void set_division_trials(bool on);
 
 // A host program's own pool. run(n, task) calls task(0) ... task(n - 1), each once, on any threads
