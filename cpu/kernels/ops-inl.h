@@ -125,6 +125,9 @@ struct Ops {
 // The same on two vectors.
 template <class V>
 struct Two {
+  // Of their own, since for NEON those that a compiler adds are not of the instruction set.
+  HWY_INLINE Two() {}
+  HWY_INLINE Two(V of_a, V of_b) : a(of_a), b(of_b) {}
   V a, b;
 };
 template <class D>
