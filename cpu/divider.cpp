@@ -2,6 +2,7 @@
 #include "cpu/divider.h"
 
 #include "core/settings.h"
+#include "cpu/team.h"
 
 namespace rondo::cpu {
 
@@ -31,6 +32,7 @@ void Divider::find(const Sequence& sequence, Phase phase, bool from_zeros, bool 
   if (training && !backward && found.pass.calls >= calls_) found.pass = {};  // that one had no backward
   learner_ = &found;
   missed_ = false;
+  with_fewer_threads_ = calls_with_fewer_threads();
   start_ = Clock::now();
 }
 
@@ -56,7 +58,7 @@ Divider::Decided& Divider::decided(const Sizes& sizes, Phase phase) {
 void Divider::count(std::int64_t calls) {
   Pass& pass = learner_->pass;
   pass.ns += (Clock::now() - start_).count();
-  pass.missed = pass.missed || missed_;
+  pass.missed = pass.missed || missed_ || calls_with_fewer_threads() != with_fewer_threads_;
   pass.calls += calls;
   if (pass.calls < calls_a_pass_) return;
   if (pass.missed) {

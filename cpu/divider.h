@@ -32,7 +32,8 @@ class Divider {
     return flat_rows <= alone_[static_cast<int>(phase)];
   }
   bool untried() const { return learner_ == nullptr || learner_->choice.untried(); }
-  void missed() { missed_ = true; }  // the team was others': the call had one thread instead of several
+  // The call could not be divided so. That the team was others' it sees by itself.
+  void missed() { missed_ = true; }
   void end(std::int64_t calls = 1) {
     if (learner_ != nullptr) count(calls);
   }
@@ -77,6 +78,7 @@ class Divider {
   Decided* learner_ = nullptr;  // null: nothing is learnt
   std::int64_t calls_a_pass_ = 0;
   bool missed_ = false;
+  std::uint32_t with_fewer_threads_ = 0;  // of the calling thread's calls, when this one began
   Clock::time_point start_;
 };
 

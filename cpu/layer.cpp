@@ -156,7 +156,7 @@ Split Layers<T>::split_steps(const Sequence& sequence) const {
   Split split{1, all.loop == Loop::kRows, hp_ / kernels_.lanes};
   std::int64_t most = 1;
   if (all.loop == Loop::kRows) most = std::min<std::int64_t>(all.threads, (sequence.n + 3) / 4);
-  if (all.loop == Loop::kUnits && !(divider_.untried() && better_alone())) {
+  if (all.loop == Loop::kUnits && !(better_alone() && divider_.untried())) {
     most = std::min<std::int64_t>(together_threads(), sp_ / kernels_.lanes);
   }
   if (all.loop != Loop::kOne && most <= 1) divider_.missed();
@@ -167,7 +167,7 @@ Split Layers<T>::split_steps(const Sequence& sequence) const {
 template <class T>
 void Layers<T>::multiply(const Product<T>& product, std::int64_t flat_rows, const Blocks& blocks,
                          int threads) const {
-  share(Together::kApart, threads, [&](int index, int count) {
+  on_team(Together::kApart, threads, [&](int index, int count) {
     Range range{0, flat_rows, blocks.begin, blocks.end};
     if (flat_rows >= count * kernels_.row_tile) {
       const std::int64_t tiles = flat_rows / kernels_.row_tile;

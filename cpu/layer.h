@@ -101,18 +101,10 @@ class Layers final : public Glue<T> {
   }
   int threads() const { return divider_.division().threads; }
   Split split_steps(const Sequence& sequence) const;
-  template <class Body>
-  void share(Together how, int threads, Body body) const {
-    if (threads <= 1) return body(0, 1);
-    on_team(how, threads, [&](int index, int count) {
-      if (count < threads && index == 0) divider_.missed();
-      body(index, count);
-    });
-  }
   // Calls body(parts, meet) with each thread's part; meet() waits for the others where they share rows.
   template <class Body>
   void on_parts(const Sequence& sequence, const Split& split, Body body) const {
-    share(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
+    on_team(split.by_rows ? Together::kApart : Together::kTogether, split.threads, [&](int index, int count) {
       const bool meets = count > 1 && !split.by_rows;
       const Range units = split.part(sequence, index, count);
       const std::int64_t state_blocks = sp_ / kernels_.lanes;

@@ -30,6 +30,7 @@ void relax() {
 // so many calls of which nothing better is known then run on one thread.
 constexpr int kCallsAlone = 64;
 std::atomic<int> calls_alone{0};
+thread_local std::uint32_t with_fewer_threads = 0;
 using Clock = std::chrono::steady_clock;
 
 // True when value left `old` within so long a time of spinning.
@@ -189,6 +190,8 @@ bool better_alone() {
   return true;
 }
 
+std::uint32_t calls_with_fewer_threads() { return with_fewer_threads; }
+
 void prepare_team(int threads) {
   if (executor() != nullptr || threads <= 1) return;
   Team& t = team();
@@ -198,7 +201,6 @@ void prepare_team(int threads) {
 }
 
 void run_on_team(Together how, int wanted, void (*body)(void*, int, int), void* context) {
-  if (wanted <= 1) return body(context, 0, 1);
   if (Executor* host = executor()) {
     if (how == Together::kTogether) return body(context, 0, 1);
     struct Job {
@@ -216,7 +218,11 @@ void run_on_team(Together how, int wanted, void (*body)(void*, int, int), void* 
         &job);
   }
   Team& t = team();
-  if (!t.try_take()) return body(context, 0, 1);
+  if (!t.try_take()) {
+    ++with_fewer_threads;
+    return body(context, 0, 1);
+  }
+  if (t.size() < wanted) ++with_fewer_threads;
   t.run(how, std::min(wanted, t.size()), body, context);
   t.give_back();
 }

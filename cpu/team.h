@@ -15,21 +15,27 @@ namespace rondo::cpu {
 enum class Together : std::uint8_t { kTogether, kApart };
 
 // Calls body(context, index, count) for each index below count, the caller's thread being index 0.
-// 1 <= count <= wanted; 1 when the team is busy with another caller or nothing but the caller is free.
+// 1 <= count <= wanted, wanted > 1; 1 when the team is busy with another caller or nothing but the caller is
+// free.
 void run_on_team(Together how, int wanted, void (*body)(void* context, int index, int count), void* context);
 
 template <class F>
 void on_team(Together how, int wanted, F body) {
+  if (wanted <= 1) return body(0, 1);
   run_on_team(
       how, wanted, [](void* f, int index, int count) { (*static_cast<F*>(f))(index, count); }, &body);
 }
+
+// How many calls of the calling thread had fewer threads of the team than they wanted: what these took says
+// nothing of what they take with all.
+std::uint32_t calls_with_fewer_threads();
 
 // Starts the threads ahead of the first call, which must not allocate.
 void prepare_team(int threads);
 // Threads that bodies which wait for one another may use: no more than there are CPUs.
 int together_threads();
 // Whether a call had better not have its threads wait for one another, since those of a call lately slept too
-// much. For calls of which nothing better is known: each that asks counts.
+// much. For calls of which nothing better is known; each that asks counts.
 bool better_alone();
 
 // In a body that runs together with others: waits until all of them are here. Spins for 50 us, then sleeps.

@@ -111,6 +111,31 @@ TEST_F(DividerTest, LearnsNothingFromCallsWithoutTheThreads) {
   EXPECT_EQ(ways[0].first, 4);
 }
 
+// While another thread has the team, whatever part of a call asks for it.
+TEST_F(DividerTest, LearnsNothingWhileTheTeamIsOthers) {
+  prepare_team(4);
+  std::atomic<bool> taken = false, done = false;
+  std::thread other([&] {
+    on_team(Together::kApart, 2, [&](int index, int) {
+      if (index == 0) taken = true;
+      while (!done) std::this_thread::yield();
+    });
+  });
+  while (!taken) std::this_thread::yield();
+  Divider divider(kConfig);
+  std::set<std::pair<int, Loop>> ways;
+  for (int i = 0; i < 300 * kCalls; ++i) {
+    divider.begin({20, 32, 32}, Phase::kInference, true, false);
+    const Division& way = divider.division();
+    ways.insert({way.threads, way.loop});
+    on_team(Together::kApart, way.threads, [&](int, int count) { EXPECT_EQ(count, 1); });
+    divider.end();
+  }
+  done = true;
+  other.join();
+  EXPECT_EQ(ways.size(), 1U);
+}
+
 class SerialExecutor final : public Executor {
  public:
   int concurrency() const override { return 4; }
