@@ -38,17 +38,24 @@ foreach(cell lstm gru rnn)
   endforeach()
 endforeach()
 
-# A brief measurement takes fewer samples of as many runs.
-set(counts "")
-foreach(option "" --brief)
-  execute_process(COMMAND "${PROGRAM}" shape ${shape} ${option} OUTPUT_VARIABLE line)
-  string(JSON samples GET "${line}" samples)
-  list(APPEND counts ${samples})
+# A brief measurement takes fewer samples of as many runs. Other programs can take the CPU from either one.
+set(tried "")
+foreach(attempt 1 2 3)
+  set(counts "")
+  foreach(option "" --brief)
+    execute_process(COMMAND "${PROGRAM}" shape ${shape} ${option} OUTPUT_VARIABLE line)
+    string(JSON samples GET "${line}" samples)
+    list(APPEND counts ${samples})
+  endforeach()
+  execute_process(COMMAND awk "BEGIN {split(\"${counts}\", c, \";\"); exit !(c[2] >= 5 && 2 * c[2] < c[1])}"
+                  RESULT_VARIABLE failed)
+  string(APPEND tried " ${counts}")
+  if(NOT failed)
+    break()
+  endif()
 endforeach()
-execute_process(COMMAND awk "BEGIN {split(\"${counts}\", c, \";\"); exit !(c[2] >= 5 && 2 * c[2] < c[1])}"
-                RESULT_VARIABLE failed)
 if(failed)
-  message(SEND_ERROR "samples, and with --brief: ${counts}")
+  message(SEND_ERROR "samples, and with --brief, in three attempts: ${tried}")
 endif()
 
 # TF32 is accepted everywhere, and named in the result.
