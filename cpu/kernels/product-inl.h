@@ -94,6 +94,21 @@ HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t b
 template <auto kOne, auto kTwo>
 struct Epilogue {};
 
+// Of a tile of one place or two, whose sums then stay in registers.
+template <int G, int kPlaces, auto kOne, auto kTwo, class Args, class T>
+HWY_INLINE void FinishFew(Epilogue<kOne, kTwo>, const Args& args, std::int64_t row, std::int64_t block,
+                          const T* sums) {
+  using D = hn::ScalableTag<T>;
+  const At<D> a{row, block * kLanes<T>}, b{row, a.unit + kLanes<T>};
+  if constexpr (kPlaces == 1) {
+    kOne(args, a, sums);
+  } else if constexpr (!std::is_null_pointer_v<decltype(kTwo)>) {
+    kTwo(args, AtTwo<D>{a, b, G * kLanes<T>}, sums);
+  } else {
+    kOne(args, a, sums), kOne(args, b, sums + G * kLanes<T>);
+  }
+}
+
 // A tile's sums [rows][blocks][G][lanes].
 template <int G, auto kOne, auto kTwo, class Args, class T>
 HWY_NOINLINE void Finish(Epilogue<kOne, kTwo>, const Args& args, std::int64_t row, std::int64_t block,
@@ -173,7 +188,12 @@ HWY_INLINE void MultiplyTiles(Then then, const Args& args, const Operand<T>& p, 
       if constexpr (kRows > 1) FetchRows(args, Range{row, row + kRows, block, block + kBlocks});
       Accumulate<G, kRows, kBlocks, kPerGate>(p, row, block,
                                               done ? in_place : Sums<T>{sums, kColumns * kLanes<T>});
-      if (!done) Finish<G>(then, args, row, block, kRows, kBlocks, sums);
+      if (done) continue;
+      if constexpr (kRows == 1 && kBlocks <= 2) {
+        FinishFew<G, kBlocks>(then, args, row, block, sums);
+      } else {
+        Finish<G>(then, args, row, block, kRows, kBlocks, sums);
+      }
     }
   }
   const Range rest{range.row_begin, range.row_end, block, range.block_end};
@@ -184,23 +204,42 @@ HWY_INLINE void MultiplyTiles(Then then, const Args& args, const Operand<T>& p, 
 template <int G>
 constexpr int kMostRows = kAccumulators / (G == 1 ? 3 : G);
 
-// kRows rows at a time while there are so many, then fewer. The fewer rows, the more blocks at once: few
-// accumulators leave the multipliers waiting for one another's sums.
-template <int G, bool kPerGate, int kRows = kMostRows<G>, class Then, class Args, class T>
+// The fewer rows, the more blocks at once: few accumulators leave the multipliers waiting for one another's
+// sums.
+template <int G, int kRows>
+constexpr int kMostBlocks = std::clamp(kAccumulators / (kRows * G), 1, 8);
+
+// kRows rows at a time while there are so many, then fewer. Returns the last row, which may be left over.
+template <int G, bool kPerGate, int kRows, class Then, class Args, class T>
+HWY_INLINE std::int64_t MultiplyRows(Then then, const Args& args, const Operand<T>& p, const Range& range) {
+  if constexpr (kRows == 1) {
+    return range.row_begin;
+  } else {
+    const std::int64_t rows = range.row_end - range.row_begin;
+    // A tile of one or two rows reads weights as fast as it multiplies: after tiles of three rather two and
+    // two than three and one, after tiles of six four and four than six and two.
+    constexpr std::int64_t kFew = kRows / 3;
+    const bool few = (kRows == 3 || kRows == 6) && rows > kRows && rows % kRows == kFew;
+    const std::int64_t left = few ? kRows + kFew : rows % kRows;
+    const std::int64_t end = range.row_end - left;
+    const Range tiles{range.row_begin, end, range.block_begin, range.block_end};
+    const Range rest{end, range.row_end, range.block_begin, range.block_end};
+    if (rows > left) MultiplyTiles<G, kPerGate, kRows, kMostBlocks<G, kRows>>(then, args, p, tiles);
+    if (left == 0) return end;
+    return MultiplyRows<G, kPerGate, (kRows > 4 ? 4 : (kRows + 1) / 2)>(then, args, p, rest);
+  }
+}
+
+// One row, as a stream has it, comes to its tiles at once: in a small network the way there would take as
+// long as the product.
+template <int G, bool kPerGate, class Then, class Args, class T>
 HWY_INLINE void Multiply(Then then, const Args& args, const Operand<T>& p, const Range& range) {
-  constexpr int kBlocks = std::clamp(kAccumulators / (kRows * G), 1, 8);
-  const std::int64_t rows = range.row_end - range.row_begin;
-  // A tile of one or two rows reads weights as fast as it multiplies: after tiles of three rather two and two
-  // than three and one, after tiles of six four and four than six and two.
-  constexpr std::int64_t kFew = kRows / 3;
-  const bool few = (kRows == 3 || kRows == 6) && rows > kRows && rows % kRows == kFew;
-  const std::int64_t left = few ? kRows + kFew : rows % kRows;
-  const std::int64_t end = range.row_end - left;
-  const Range tiles{range.row_begin, end, range.block_begin, range.block_end};
-  const Range rest{end, range.row_end, range.block_begin, range.block_end};
-  if (rows > left) MultiplyTiles<G, kPerGate, kRows, kBlocks>(then, args, p, tiles);
-  if (left == 0) return;
-  if constexpr (kRows > 1) Multiply<G, kPerGate, (kRows > 4 ? 4 : (kRows + 1) / 2)>(then, args, p, rest);
+  Range last = range;
+  if (range.row_end - range.row_begin != 1) {
+    last.row_begin = MultiplyRows<G, kPerGate, kMostRows<G>>(then, args, p, range);
+    if (last.row_begin == last.row_end) return;
+  }
+  MultiplyTiles<G, kPerGate, 1, kMostBlocks<G, 1>>(then, args, p, last);
 }
 
 // What a phase of a step multiplies: R h, the second half of the GRU with reset_before, or the projection.
