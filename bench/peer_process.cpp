@@ -11,7 +11,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <ctime>
 #include <stdexcept>
 
 namespace bench {
@@ -102,14 +101,6 @@ class PeerProcess::Child {
     }
     return "stopped answering";
   }
-
-  double cpu_seconds() const {
-    clockid_t clock = 0;
-    timespec time = {};
-    if (clock_getcpuclockid(pid_, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-  }
-  void send(int signal) const { kill(-pid_, signal); }
 
   // Whether it has said something that no row has asked for.
   bool has_more() const {
@@ -218,7 +209,6 @@ nlohmann::json PeerProcess::ask(const std::string& row, double seconds) {
     command.insert(command.end(), {"rows", "-"});
     child_ = std::make_unique<Child>(command);
   }
-  child_->send(SIGCONT);
   // A line too many would be taken for the answer to the next row, and so on.
   if (child_->has_more()) return lose("said more than one line for a row");
   const auto deadline =
@@ -240,11 +230,10 @@ nlohmann::json PeerProcess::ask(const std::string& row, double seconds) {
   return answer;
 }
 
-void PeerProcess::rest() {
-  if (child_) child_->send(SIGSTOP);
+void PeerProcess::end() {
+  if (child_) --starts_;
+  child_.reset();
 }
-
-double PeerProcess::cpu_seconds() const { return child_ ? child_->cpu_seconds() : 0; }
 
 std::filesystem::path own_program() {
   std::error_code none;

@@ -25,10 +25,8 @@ class PeerProcess {
   // What it says of a row, or {"error": ...} where it says nothing in time, no JSON, or has ended. After such
   // an answer the next question starts it anew, a few times; then it is given up.
   nlohmann::json ask(const std::string& row, double seconds);
-  // Stops the child until the next question: its threads may spin for a while after a row, which another
-  // engine's times would show.
-  void rest();
-  double cpu_seconds() const;  // of the child so far, all its threads; 0: there is none
+  // Ends the child. The next question starts it anew, which is none of the few times.
+  void end();
 
  private:
   class Child;

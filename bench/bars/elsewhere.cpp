@@ -30,8 +30,8 @@ double Elsewhere::own_seconds() {
   return sum;
 }
 
-double Elsewhere::share(double seconds, double children) const {
-  const double others = busy_seconds() - busy_ - (own_seconds() - own_) - children;
+double Elsewhere::share(double seconds) const {
+  const double others = busy_seconds() - busy_ - (own_seconds() - own_);
   const double all = seconds * static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
   return all > 0 ? std::clamp(others / all, 0.0, 1.0) : 0;
 }

@@ -6,9 +6,9 @@ namespace bench::bars {
 class Elsewhere {
  public:
   Elsewhere() : busy_(busy_seconds()), own_(own_seconds()) {}
-  // Since the construction, as a share of all CPUs' time. children: seconds of children that still run, which
-  // had none at the construction. 0 where the system does not say.
-  double share(double seconds, double children) const;
+  // Since the construction, as a share of all CPUs' time; children that still run count as others. 0 where
+  // the system does not say.
+  double share(double seconds) const;
 
  private:
   static double busy_seconds();  // of all CPUs, since the start of the system

@@ -42,17 +42,11 @@ Engines::Engines(const std::set<int>& threads) {
   engines_.push_back({runner_name(kBare, 1), 1, PeerProcess(kBare, {bare.string()}), false, true});
 }
 
-double Engines::cpu_seconds() const {
-  double seconds = 0;
-  for (const Engine& engine : engines_) seconds += engine.process.cpu_seconds();
-  return seconds;
-}
-
 void Engines::ask(Engine& engine, Row& row, double seconds) {
   const std::string question = row_text(row.shape) + " --threads " + std::to_string(engine.threads) +
                                " --seconds " + std::to_string(seconds);
   const nlohmann::json answer = engine.process.ask(question, kMostSeconds);
-  engine.process.rest();
+  engine.process.end();
   const double us = answer.value("median_us", 0.0);
   if (answer.contains("error")) {
     row.errors[engine.runner] = answer.at("error");

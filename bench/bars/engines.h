@@ -11,14 +11,13 @@
 
 namespace bench::bars {
 
-// Rounds of a row: each engine answers once a round, in an order that changes from round to round, and rests
-// while others are measured.
+// Rounds of a row: each engine answers once a round, by a new process, in an order that changes from round to
+// round. Where a process's memory lies changes short times by several per cent, in all of its answers alike.
 class Engines {
  public:
   // threads: those that will be asked for.
   explicit Engines(const std::set<int>& threads);
   const Json& peers() const { return peers_; }  // name, version, note: also of those that cannot run
-  double cpu_seconds() const;                   // of all of them so far
 
   // Who answers: Rondo and its peers, or Rondo and the bare loop of kernels.
   enum class Who { kPeers, kBare };

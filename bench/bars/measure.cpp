@@ -214,7 +214,8 @@ class Measurement {
     const double least = limit_us(task.row->shape, result_.record.limits());
     if (task.by.contains(By::kMemory)) return 12 * least + 1e7;
     const auto engines = static_cast<double>(std::max<std::size_t>(1, 3 * task.threads.size()));
-    return engines * options_.rounds * (1.5e6 * options_.seconds + 3 * least);
+    const double start = task.by.contains(By::kPeers) ? 5e4 : 0;
+    return engines * options_.rounds * (start + 1.5e6 * options_.seconds + 3 * least);
   }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
   void show_progress(double done, std::size_t count, const std::string& next) {
@@ -227,7 +228,7 @@ class Measurement {
     Json& context = result_.record.context;
     context["complete"] = complete;
     context["seconds"] = std::round(seconds());
-    const double share = elsewhere_.share(seconds(), engines_.cpu_seconds());
+    const double share = elsewhere_.share(seconds());
     context["busy_elsewhere"] = std::round(1000 * share) / 1000;
     if (!options_.json.empty()) write(options_.json, bars_, result_.record);
   }
