@@ -18,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kMostStarts = 5;
+constexpr int kMostLosses = 5;
 constexpr std::size_t kLongestLine = 1 << 20;
 
 // An end of a pipe.
@@ -181,6 +181,7 @@ PeerProcess::PeerProcess(PeerProcess&&) noexcept = default;
 PeerProcess& PeerProcess::operator=(PeerProcess&&) noexcept = default;
 
 nlohmann::json PeerProcess::lose(const std::string& why) {
+  if (child_) ++losses_;
   child_.reset();
   return {{"error", name_ + ": " + why}};
 }
@@ -203,8 +204,7 @@ nlohmann::json PeerProcess::about(double seconds) {
 
 nlohmann::json PeerProcess::ask(const std::string& row, double seconds) {
   if (!child_) {
-    if (starts_ >= kMostStarts) return lose("given up after " + std::to_string(starts_) + " starts");
-    ++starts_;
+    if (losses_ >= kMostLosses) return lose("given up after " + std::to_string(losses_) + " failures");
     std::vector<std::string> command = command_;
     command.insert(command.end(), {"rows", "-"});
     child_ = std::make_unique<Child>(command);
@@ -230,10 +230,7 @@ nlohmann::json PeerProcess::ask(const std::string& row, double seconds) {
   return answer;
 }
 
-void PeerProcess::end() {
-  if (child_) --starts_;
-  child_.reset();
-}
+void PeerProcess::end() { child_.reset(); }
 
 std::filesystem::path own_program() {
   std::error_code none;

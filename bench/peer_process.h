@@ -25,7 +25,7 @@ class PeerProcess {
   // What it says of a row, or {"error": ...} where it says nothing in time, no JSON, or has ended. After such
   // an answer the next question starts it anew, a few times; then it is given up.
   nlohmann::json ask(const std::string& row, double seconds);
-  // Ends the child. The next question starts it anew, which is none of the few times.
+  // Ends the child; the next question starts a new one.
   void end();
 
  private:
@@ -35,7 +35,7 @@ class PeerProcess {
   std::string name_;
   std::vector<std::string> command_;
   std::unique_ptr<Child> child_;
-  int starts_ = 0;
+  int losses_ = 0;
 };
 
 // Those that this suite knows and that are there: rondo-bench-onednn and rondo-bench-onednn3 (Debian's

@@ -27,7 +27,7 @@ struct Effort {
   int slow_samples = 5;
 };
 Effort brief(Effort effort);
-// Of a row that is asked for several times: the first answer's warm-up may be short, since each round warms up.
+// Of a row that is asked for in rounds: short, since the median is over these.
 Effort lasting(double seconds);
 Effort effort_of(const ShapeOptions& options);
 // On a GPU a sample is of more runs, so that waiting for the device at its end weighs little.

@@ -45,27 +45,37 @@ bool RowSteps<T>::step(const void* x, void* h, void* c) {
 // h [n, S] and c [n, H] are the state, x what the layer reads.
 template <class T>
 inline void RowSteps<T>::step_layer(Layer& layer, const T* x, T* h, T* c) {
-  auto& [product, step, norm_x] = layer;
-  point(product.in, x);
-  kernels->product(product, gate_columns);
+  auto& [few, product, step, norm_x] = layer;
+  if (few) {
+    point(step.x, x);
+  } else {
+    point(product.in, x);
+    kernels->product(product, gate_columns);
+  }
   if (!plain) [[unlikely]] {
     return step_cell(layer, h, c);
   }
   point(step.h_in, static_cast<const T*>(h));
   point(step.h_prev, static_cast<const T*>(h));
   point(step.c, c);
-  if (in_place) {
-    point(step.h_next, h);
-    return cell->forward(step, units);
+  if (in_place) point(step.h_next, h);
+  run_cell(layer);
+  if (!in_place) copy_vectors(h, h_room, h_size);
+}
+
+template <class T>
+inline void RowSteps<T>::run_cell(const Layer& layer) const {
+  if (layer.few) {
+    cell->forward_row(layer.step, units);
+  } else {
+    cell->forward(layer.step, units);
   }
-  cell->forward(step, units);
-  copy_vectors(h, h_room, h_size);
 }
 
 // With padding around states, or a second phase.
 template <class T>
 void RowSteps<T>::step_cell(Layer& layer, T* h, T* c) const {
-  auto& [product, step, norm_x] = layer;
+  auto& [few, product, step, norm_x] = layer;
   const std::int64_t n = units.row_end;
   if (norm_x.factor != nullptr) {
     kernels->normalise({norm_x, step.gates, nullptr, nullptr, step.ld_gates}, 0, n);
@@ -76,7 +86,7 @@ void RowSteps<T>::step_cell(Layer& layer, T* h, T* c) const {
   (step.s != step.sp ? step.y : step.h_next) = h;
   step.c = c_padded ? c_room : c;
   if (c_padded) c_states.load(c_room, c);
-  cell->forward(step, units);
+  run_cell(layer);
   if (cell->forward_second != nullptr) cell->forward_second(step, second);
   if (c_padded) c_states.store(c_room, c);
 }
@@ -101,7 +111,7 @@ Steps* Layers<T>::steps(const Packed& packed, std::int64_t n, std::byte* workspa
   all.c_size = n * h_;
   all.h_room = m.h[0];
   all.c_room = m.c;
-  for (std::int64_t l = 0; auto& [product, step, norm_x] : all.layers) {
+  for (std::int64_t l = 0; auto& [few, product, step, norm_x] : all.layers) {
     const LayerWeights<T>& w = m.w = weights.layer(l++, false);
     product = {.ld_in = w.at.in,
                .k = w.at.in,
@@ -110,7 +120,8 @@ Steps* Layers<T>::steps(const Packed& packed, std::int64_t n, std::byte* workspa
                .out = m.gates,
                .ld_out = ld,
                .width = ld};
-    step = forward_step(call, m, {}, ld);
+    few = n == 1 && all.cell->forward_row != nullptr && w.at.in <= kFewInputs;
+    step = {forward_step(call, m, {}, ld), nullptr, w.at.in, w.input};
     step.gates = m.gates;
     step.h_in = step.h_prev = m.h[0];
     step.h_next = all.plain ? m.h[0] : m.h[1];

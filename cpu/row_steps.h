@@ -12,12 +12,17 @@ namespace rondo::cpu {
 template <class T>
 class Layers;
 
+// So many a cell multiplies itself, in a step of one row. Of more a product of their own is faster: it has
+// more sums under way at once than a cell has.
+constexpr std::int64_t kFewInputs = 8;
+
 // Made ready by Layers::steps for one place of the workspace and of the weights.
 template <class T>
 struct RowSteps final : Steps {
   struct Layer {
+    bool few;  // inputs, which the cell multiplies itself
     Product<T> product;
-    ForwardStep<T> step;
+    ForwardRow<T> step;
     Norm<T> norm_x;  // layer normalisation
   };
   bool step(const void* x, void* h, void* c) override;
@@ -35,6 +40,7 @@ struct RowSteps final : Steps {
  private:
   void step_layer(Layer& layer, const T* x, T* h, T* c);
   void step_cell(Layer& layer, T* h, T* c) const;
+  void run_cell(const Layer& layer) const;
   FlushAgain::Modes modes_;
 };
 

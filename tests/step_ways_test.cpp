@@ -61,12 +61,33 @@ TEST_P(StepWays, TheSameBitsWhateverTheSizes) {
   for (const std::string& isa : testing::kInstructionSets) {
     const testing::ForcedInstructionSet forced(isa);
     if (!forced.available()) continue;
-    for (const std::int64_t hidden : {1, 4, 8, 9, 16, 40}) {  // with and without padding, and of one vector
+    for (const std::int64_t hidden :
+         {1, 2, 4, 8, 9, 16, 40}) {  // with and without padding, and of one vector
       for (const std::int64_t layers : {1, 3}) {
         for (const std::int64_t n : {1, 3, 14}) {
           SCOPED_TRACE(isa + " H=" + std::to_string(hidden) + " L=" + std::to_string(layers) +
                        " N=" + std::to_string(n));
           Rnn rnn(config(hidden, layers), Device{});
+          Twice stream(rnn, n);
+          for (int i = 0; i < 3; ++i) stream.step(rnn);
+        }
+      }
+    }
+  }
+}
+
+// Few inputs are multiplied by the cell, more by a product: also in the layers above, which read H of them.
+TEST_P(StepWays, TheSameBitsWhateverTheInputs) {
+  for (const std::string& isa : testing::kInstructionSets) {
+    const testing::ForcedInstructionSet forced(isa);
+    if (!forced.available()) continue;
+    for (const std::int64_t inputs : {1, 2, 3, 8, 9, 17}) {
+      for (const std::int64_t hidden : {8, 16, 20, 32, 70}) {
+        for (const std::int64_t n : {1, 2}) {
+          SCOPED_TRACE(isa + " I=" + std::to_string(inputs) + " H=" + std::to_string(hidden) +
+                       " N=" + std::to_string(n));
+          Rnn rnn(GetParam().config(inputs, hidden, 2), Device{});
+          draw_parameters(rnn, 7);
           Twice stream(rnn, n);
           for (int i = 0; i < 3; ++i) stream.step(rnn);
         }

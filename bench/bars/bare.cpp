@@ -1,5 +1,6 @@
-// Steps by the kernels alone: packed weights, the table of kernels and nothing else, neither checks nor a
-// plan. What Rnn::step takes beyond that is its own. A peer as others are, for --phase step.
+// Steps by the kernels alone that Rnn::step takes: packed weights, the table of kernels and nothing else,
+// neither checks nor a plan. What Rnn::step takes beyond that is its own. A peer as others are, for --phase
+// step.
 #include <memory>
 #include <string>
 
@@ -7,6 +8,7 @@
 #include "bench/shape_config.h"
 #include "core/memory.h"
 #include "cpu/kernels/kernels.h"
+#include "cpu/row_steps.h"
 #include "cpu/team.h"
 #include "cpu/weights.h"
 #include "rondo/rondo.h"
@@ -40,6 +42,9 @@ class BareSteps {
                 .ld_out = gates * hp_,
                 .width = gates * hp_,
                 .add = false};
+    step_.x = x;
+    step_.inputs = options.i;
+    step_.input = w.input;
     step_.recurrent = w.recurrent;
     step_.recurrent_n = w.recurrent_n;
     step_.k = options.h;
@@ -56,14 +61,19 @@ class BareSteps {
   void run() {
     const cpu::FlushDenormals flush;
     const std::int64_t blocks = hp_ / kernels_.lanes;
+    const bool few = n_ == 1 && step_.inputs <= cpu::kFewInputs;
     const auto& cell = config_.cell == Cell::kLstm  ? kernels_.lstm
                        : config_.cell == Cell::kGru ? kernels_.gru_after
                                                     : kernels_.simple_tanh;
     for (std::int64_t t = 0; t < t_; ++t) {
       step_.h_in = step_.h_prev = h_[t & 1];
       step_.h_next = h_[1 - (t & 1)];
-      kernels_.product(product_, {0, n_, 0, gate_order(config_).gates * blocks});
-      cell.forward(step_, {0, n_, 0, blocks});
+      if (few) {
+        cell.forward_row(step_, {0, 1, 0, blocks});
+      } else {
+        kernels_.product(product_, {0, n_, 0, gate_order(config_).gates * blocks});
+        cell.forward(step_, {0, n_, 0, blocks});
+      }
     }
   }
 
@@ -92,7 +102,7 @@ class BareSteps {
   Tensor memory_;  // x, a row of gates, h twice, c
   float* h_[2];
   cpu::Product<float> product_{};
-  cpu::ForwardStep<float> step_{};
+  cpu::ForwardRow<float> step_{};
 };
 
 bench::ReadyShape prepare(const bench::ShapeOptions& options) {

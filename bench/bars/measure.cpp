@@ -214,7 +214,8 @@ class Measurement {
     const double least = limit_us(task.row->shape, result_.record.limits());
     if (task.by.contains(By::kMemory)) return 12 * least + 1e7;
     const auto engines = static_cast<double>(std::max<std::size_t>(1, 3 * task.threads.size()));
-    const double start = task.by.contains(By::kPeers) ? 5e4 : 0;
+    constexpr double kStart = 5e4;  // of a process and its network
+    const double start = task.by.contains(By::kPeers) || task.by.contains(By::kSteps) ? kStart : 0;
     return engines * options_.rounds * (start + 1.5e6 * options_.seconds + 3 * least);
   }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }

@@ -31,26 +31,17 @@ ReadyShape prepare(const PeerProgram& peer, const ShapeOptions& options) {
   return peer.prepare(options);
 }
 
-// As rondo-bench rows: a line of options in, a line of JSON out; the same row again finds all ready.
+// As rondo-bench rows: a line of options in, a line of JSON out.
 void run_rows(const PeerProgram& peer, std::istream& rows) {
-  std::string before;
-  ShapeOptions options;
-  ReadyShape ready;
   for (std::string row; std::getline(rows, row);) {
     if (row.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
-      if (row != before || !ready.run) {
-        before = row;
-        ready = {};
-        options = {};
-        CLI::App app("a row", "row");
-        add_shape_options(app, options);
-        app.parse(row);
-        ready = prepare(peer, options);
-      }
-      std::printf("%s\n", time_line(ready, options).c_str());
+      ShapeOptions options;
+      CLI::App app("a row", "row");
+      add_shape_options(app, options);
+      app.parse(row);
+      std::printf("%s\n", time_line(prepare(peer, options), options).c_str());
     } catch (const std::exception& error) {
-      ready = {};
       std::printf("%s\n", dumped({{"error", error.what()}, {"row", row}}).c_str());
     }
     std::fflush(stdout);

@@ -69,7 +69,7 @@ def effort(options):
     each with how many at least."""
     if options.seconds:
         warm_up = max(options.seconds / 2, 0.05 if options.threads > 1 else 0)
-        return warm_up, 1, options.seconds, 5, 4 * options.seconds, 1
+        return warm_up, 3, options.seconds, 5, 4 * options.seconds, 1
     return (0.03, 2, 0.15, 5, 0.4, 1) if options.brief else (0.1, 3, 0.5, 20, 5, 5)
 
 

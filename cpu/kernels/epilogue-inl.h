@@ -14,6 +14,16 @@ struct At {
   // A column of sums [G][lanes].
   HWY_INLINE V Sum(const T* sums, int column) const { return hn::Load(D(), sums + column * kLanes<T>); }
 
+  // A row x [k] times a column [k] of packed blocks, summed as tiles do.
+  HWY_INLINE V Product(const T* x, std::int64_t k, const T* packed) const {
+    const T* weights = packed + unit * k;
+    V sum = hn::Zero(D());
+    for (std::int64_t i = 0; i < k; ++i) {
+      sum = hn::MulAdd(hn::Set(D(), x[i]), hn::Load(D(), weights + i * kLanes<T>), sum);
+    }
+    return sum;
+  }
+
   // v, with zeros for the units from H on.
   HWY_INLINE V Live(V v, std::int64_t h) const {
     if (h - unit >= kLanes<T>) return v;
@@ -52,6 +62,9 @@ struct AtTwo {
   HWY_INLINE V Sum(const T* sums, int column) const {
     return {a.Sum(sums, column), b.Sum(sums + apart, column)};
   }
+  HWY_INLINE V Product(const T* x, std::int64_t k, const T* packed) const {
+    return {a.Product(x, k, packed), b.Product(x, k, packed)};
+  }
   HWY_INLINE V Live(V v, std::int64_t h) const { return {a.Live(v.a, h), b.Live(v.b, h)}; }
   HWY_INLINE V LoadPart(const T* rows, std::int64_t ld, std::int64_t h) const {
     return {a.LoadPart(rows, ld, h), b.LoadPart(rows, ld, h)};
@@ -83,9 +96,14 @@ template <class Where, class T = typename Where::T>
 HWY_INLINE typename Where::V LoadInput(const ForwardStep<T>& a, Where at, std::int64_t column) {
   return at.ops().add(at.Load(a.gates + column * a.hp, a.ld_gates), at.Load(a.bias + column * a.hp, 0));
 }
+template <class Where, class T = typename Where::T>
+HWY_INLINE typename Where::V LoadInput(const ForwardRow<T>& a, Where at, std::int64_t column) {
+  return at.ops().add(at.Product(a.x, a.inputs, a.input + column * a.hp * a.inputs),
+                      at.Load(a.bias + column * a.hp, 0));
+}
 // W x + R h + b: the product's sums from the first on, with the columns from `column` on.
-template <class Where, class T, class... V>
-HWY_INLINE void LoadSums(const ForwardStep<T>& a, Where at, const T* sums, std::int64_t column, V&... v) {
+template <class Where, class Step, class T, class... V>
+HWY_INLINE void LoadSums(const Step& a, Where at, const T* sums, std::int64_t column, V&... v) {
   int sum = 0;
   ((v = at.ops().add(at.Sum(sums, sum++), LoadInput(a, at, column++))), ...);
 }

@@ -14,8 +14,8 @@ namespace rondo::cpu::HWY_NAMESPACE {
 enum GruColumn : std::int64_t { kN = 0, kR = 1, kZ = 2, kFourth = 3 };
 
 // Sums of r z n.
-template <bool kGeneral, class Where, class T = typename Where::T>
-HWY_INLINE void GruAfterForward(const ForwardStep<T>& a, Where at, const T* sums) {
+template <bool kGeneral, class Where, template <class> class Step = ForwardStep, class T = typename Where::T>
+HWY_INLINE void GruAfterForward(const Step<T>& a, Where at, const T* sums) {
   typename Where::V r, z, n = LoadInput(a, at, kN), h;
   LoadSums(a, at, sums, kR, r, z);
   const auto rn = at.ops().add(at.Sum(sums, 2), at.Load(a.bias + kFourth * a.hp, 0));
@@ -114,7 +114,9 @@ template <class T>
 void FillGruCells(Kernels<T>& k) {
   using D = hn::ScalableTag<T>;
   k.gru_after = {RunForward<3, GruAfterForward<false, At<D>>, GruAfterForward<false, AtTwo<D>>>, nullptr,
-                 RunBackward<GruAfterBackward<false, At<D>>, GruAfterBackward<false, AtTwo<D>>>, nullptr};
+                 RunBackward<GruAfterBackward<false, At<D>>, GruAfterBackward<false, AtTwo<D>>>, nullptr,
+                 RunForwardRow<3, GruAfterForward<false, At<D>, ForwardRow>,
+                               GruAfterForward<false, AtTwo<D>, ForwardRow>>};
   k.gru_before = {
       RunForward<2, GruBeforeGatesForward<false, At<D>>, GruBeforeGatesForward<false, AtTwo<D>>>,
       RunForward<1, GruBeforeCandidateForward<false, At<D>>, GruBeforeCandidateForward<false, AtTwo<D>>,

@@ -93,6 +93,14 @@ struct ForwardStep {
   StepNorms<T> norms;
 };
 
+// A step of one row of inputs so few that the cell multiplies them itself: gates is not read.
+template <class T>
+struct ForwardRow : ForwardStep<T> {
+  const T* x;  // [inputs]
+  std::int64_t inputs;
+  const T* input;  // packed W, one gate wide; its K is inputs
+};
+
 // One step of one layer, backward: d h_t = dy + carry + (dA_{t+1} R) mask, then the cell's backward.
 template <class T>
 struct BackwardStep {
@@ -178,6 +186,7 @@ struct Kernels {
   struct Cell {
     Forward forward, forward_second;
     Backward backward, backward_second;
+    void (*forward_row)(const ForwardRow<T>&, const Range&) = nullptr;  // of usual cells of one phase
   };
   Backward finish;  // dh0 = carry + (dA R) mask, after a row's first step
   Cell simple_tanh, simple_relu, lstm, gru_after, gru_before;

@@ -10,8 +10,8 @@ namespace rondo::cpu::HWY_NAMESPACE {
 #include "core/cells/lstm-inl.h"
 #include "cpu/kernels/norm-inl.h"
 
-template <class Where, class T = typename Where::T>
-HWY_INLINE void LstmForward(const ForwardStep<T>& a, Where at, const T* sums) {
+template <class Where, template <class> class Step = ForwardStep, class T = typename Where::T>
+HWY_INLINE void LstmForward(const Step<T>& a, Where at, const T* sums) {
   typename Where::V i, f, g, o, c = at.Load(a.c, a.hp), h;
   LoadSums(a, at, sums, 0, i, f, g, o);
   lstm_forward(at.ops(), i, f, g, o, c, h);
@@ -174,7 +174,8 @@ template <class T>
 void FillLstmCell(Kernels<T>& k) {
   using D = hn::ScalableTag<T>;
   k.lstm = {RunForward<4, LstmForward<At<D>>, LstmForward<AtTwo<D>>>, nullptr,
-            RunBackward<LstmBackward<At<D>>, LstmBackward<AtTwo<D>>>, nullptr};
+            RunBackward<LstmBackward<At<D>>, LstmBackward<AtTwo<D>>>, nullptr,
+            RunForwardRow<4, LstmForward<At<D>, ForwardRow>, LstmForward<AtTwo<D>, ForwardRow>>};
   k.lstm_general = {RunForward<4, LstmGeneralForward<Then::kState, D>>, nullptr,
                     RunBackward<LstmGeneralBackward<false, D>>, nullptr};
   k.lstm_norm = {RunForward<4, StoreSums<4, D>>, LstmNormForward<D>, RunBackward<StoreStateGradient<D>>,

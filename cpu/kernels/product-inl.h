@@ -92,20 +92,20 @@ HWY_INLINE void Accumulate(const Operand<T>& p, std::int64_t row, std::int64_t b
 // What takes rows and blocks on from their sums: kOne(args, at, sums [G][lanes]), and where there is one,
 // kTwo for two places at once.
 template <auto kOne, auto kTwo>
-struct Epilogue {};
+struct Epilogue {
+  static constexpr bool kHasTwo = !std::is_null_pointer_v<decltype(kTwo)>;
+};
 
-// Of a tile of one place or two, whose sums then stay in registers.
+// Of a tile of one place or two: inlined, so that the sums can stay in registers.
 template <int G, int kPlaces, auto kOne, auto kTwo, class Args, class T>
 HWY_INLINE void FinishFew(Epilogue<kOne, kTwo>, const Args& args, std::int64_t row, std::int64_t block,
                           const T* sums) {
   using D = hn::ScalableTag<T>;
-  const At<D> a{row, block * kLanes<T>}, b{row, a.unit + kLanes<T>};
+  const At<D> a{row, block * kLanes<T>};
   if constexpr (kPlaces == 1) {
     kOne(args, a, sums);
-  } else if constexpr (!std::is_null_pointer_v<decltype(kTwo)>) {
-    kTwo(args, AtTwo<D>{a, b, G * kLanes<T>}, sums);
   } else {
-    kOne(args, a, sums), kOne(args, b, sums + G * kLanes<T>);
+    kTwo(args, AtTwo<D>{a, {row, a.unit + kLanes<T>}, G * kLanes<T>}, sums);
   }
 }
 
@@ -124,7 +124,7 @@ HWY_NOINLINE void Finish(Epilogue<kOne, kTwo>, const Args& args, std::int64_t ro
     return now;
   };
   int left = rows * blocks;
-  if constexpr (!std::is_null_pointer_v<decltype(kTwo)>) {
+  if constexpr (Epilogue<kOne, kTwo>::kHasTwo) {
     for (; left >= 2; left -= 2, sums += 2 * kApart) {
       const At<D> a = next(), b = next();
       kTwo(args, AtTwo<D>{a, b, kApart}, sums);
@@ -189,7 +189,7 @@ HWY_INLINE void MultiplyTiles(Then then, const Args& args, const Operand<T>& p, 
       Accumulate<G, kRows, kBlocks, kPerGate>(p, row, block,
                                               done ? in_place : Sums<T>{sums, kColumns * kLanes<T>});
       if (done) continue;
-      if constexpr (kRows == 1 && kBlocks <= 2) {
+      if constexpr (kRows == 1 && kBlocks <= 2 && Then::kHasTwo) {
         FinishFew<G, kBlocks>(then, args, row, block, sums);
       } else {
         Finish<G>(then, args, row, block, kRows, kBlocks, sums);
@@ -209,7 +209,8 @@ constexpr int kMostRows = kAccumulators / (G == 1 ? 3 : G);
 template <int G, int kRows>
 constexpr int kMostBlocks = std::clamp(kAccumulators / (kRows * G), 1, 8);
 
-// kRows rows at a time while there are so many, then fewer. Returns the last row, which may be left over.
+// kRows rows at a time while there are so many, then fewer. Returns where it stopped: at the end, or at one
+// last row.
 template <int G, bool kPerGate, int kRows, class Then, class Args, class T>
 HWY_INLINE std::int64_t MultiplyRows(Then then, const Args& args, const Operand<T>& p, const Range& range) {
   if constexpr (kRows == 1) {
@@ -239,6 +240,7 @@ HWY_INLINE void Multiply(Then then, const Args& args, const Operand<T>& p, const
     last.row_begin = MultiplyRows<G, kPerGate, kMostRows<G>>(then, args, p, range);
     if (last.row_begin == last.row_end) return;
   }
+  // Both ways end here: another place would be another copy of the tiles.
   MultiplyTiles<G, kPerGate, 1, kMostBlocks<G, 1>>(then, args, p, last);
 }
 
@@ -258,6 +260,13 @@ void RunForward(const ForwardStep<T>& a, const Range& range) {
     if (a.group != 0) return Multiply<G, true>(kThen, a, p, range);
   }
   Multiply<G, false>(kThen, a, p, range);
+}
+
+// Of an epilogue that takes a ForwardRow.
+template <int G, auto kOne, auto kTwo, class T>
+void RunForwardRow(const ForwardRow<T>& a, const Range& range) {
+  const Operand<T> p{a.recurrent, a.k, a.k, a.h_in, a.sp, 0};
+  MultiplyTiles<G, false, 1, kMostBlocks<G, 1>>(Epilogue<kOne, kTwo>(), a, p, range);
 }
 
 // Backward sums are one gate wide; a mask, or one a gate-wide segment of K, scales them.

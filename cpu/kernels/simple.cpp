@@ -9,8 +9,8 @@ HWY_BEFORE_NAMESPACE();
 namespace rondo::cpu::HWY_NAMESPACE {
 #include "core/cells/simple-inl.h"
 
-template <bool kRelu, class Where, class T = typename Where::T>
-HWY_INLINE void SimpleForward(const ForwardStep<T>& a, Where at, const T* sums) {
+template <bool kRelu, class Where, template <class> class Step = ForwardStep, class T = typename Where::T>
+HWY_INLINE void SimpleForward(const Step<T>& a, Where at, const T* sums) {
   typename Where::V pre;
   LoadSums(a, at, sums, 0, pre);
   StoreState(a, at, simple_forward<kRelu>(at.ops(), pre));
@@ -74,7 +74,9 @@ void FillSimpleCell(Kernels<T>& k) {
   const auto cell = [](auto relu) -> typename Kernels<T>::Cell {
     constexpr bool kRelu = decltype(relu)::value;
     return {RunForward<1, SimpleForward<kRelu, At<D>>, SimpleForward<kRelu, AtTwo<D>>>, nullptr,
-            RunBackward<SimpleBackward<kRelu, At<D>>, SimpleBackward<kRelu, AtTwo<D>>>, nullptr};
+            RunBackward<SimpleBackward<kRelu, At<D>>, SimpleBackward<kRelu, AtTwo<D>>>, nullptr,
+            RunForwardRow<1, SimpleForward<kRelu, At<D>, ForwardRow>,
+                          SimpleForward<kRelu, AtTwo<D>, ForwardRow>>};
   };
   k.simple_tanh = cell(std::false_type());
   k.simple_relu = cell(std::true_type());
