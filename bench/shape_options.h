@@ -25,7 +25,7 @@ struct ShapeOptions {
   std::string math = "strict";      // strict, tf32
   bool graph = false;               // replays of one run, captured in a CUDA graph
   bool brief = false;               // samples for 0.15 s instead of 0.5 s
-  double seconds = 0;               // samples for so long, after a warm-up half as long; 0: as brief says
+  double seconds = 0;               // samples for so long, by effort_of; 0: as brief says
   std::string once;                 // plan, call, memory: that of one run instead, see once.h; "": times
 };
 

@@ -62,7 +62,7 @@ Effort brief(Effort effort) {
 Effort lasting(double seconds) {
   const double us = seconds * 1e6;
   return {.warm_up_us = us / 2,
-          .warm_up_runs = 3,
+          .warm_up_runs = 3,  // the first ones of a process find new memory
           .enough_us = us,
           .enough_samples = 5,
           .slow_us = 4 * us,
@@ -71,7 +71,8 @@ Effort lasting(double seconds) {
 
 Effort effort_of(const ShapeOptions& options) {
   if (options.seconds > 0) {
-    // New threads, and those that slept, may begin on one CPU, from where a scheduler takes some milliseconds to part them.
+    // New threads, and those that slept, may begin on one CPU, from where a scheduler takes some milliseconds
+    // to part them.
     constexpr double kParting = 5e4;
     Effort effort = lasting(options.seconds);
     if (options.threads > 1) effort.warm_up_us = std::max(effort.warm_up_us, kParting);

@@ -120,8 +120,8 @@ Steps* Layers<T>::steps(const Packed& packed, std::int64_t n, std::byte* workspa
                .out = m.gates,
                .ld_out = ld,
                .width = ld};
-    few = n == 1 && all.cell->forward_row != nullptr && w.at.in <= kFewInputs;
-    step = {forward_step(call, m, {}, ld), nullptr, w.at.in, w.input};
+    few = multiplies_inputs<T>(*all.cell, n, w.at.in);
+    step = {forward_step(call, m, {}, ld), nullptr, w.at.in, w.input};  // x comes with each step
     step.gates = m.gates;
     step.h_in = step.h_prev = m.h[0];
     step.h_next = all.plain ? m.h[0] : m.h[1];

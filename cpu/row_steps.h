@@ -12,15 +12,19 @@ namespace rondo::cpu {
 template <class T>
 class Layers;
 
-// So many a cell multiplies itself, in a step of one row. Of more a product of their own is faster: it has
+// Whether a step's cell multiplies its inputs itself. Of more inputs a product of their own is faster: it has
 // more sums under way at once than a cell has.
-constexpr std::int64_t kFewInputs = 8;
+template <class T>
+bool multiplies_inputs(const typename Kernels<T>::Cell& cell, std::int64_t n, std::int64_t inputs) {
+  constexpr std::int64_t kMost = 8;
+  return n == 1 && inputs <= kMost && cell.forward_row != nullptr;
+}
 
 // Made ready by Layers::steps for one place of the workspace and of the weights.
 template <class T>
 struct RowSteps final : Steps {
   struct Layer {
-    bool few;  // inputs, which the cell multiplies itself
+    bool few;  // inputs
     Product<T> product;
     ForwardRow<T> step;
     Norm<T> norm_x;  // layer normalisation

@@ -1,6 +1,7 @@
 // A step of a stream against a pass over a sequence of one step: the same bits, whatever happens in between.
 #include <algorithm>
 #include <cfenv>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -136,31 +137,56 @@ TEST_P(StepWays, TheSameBitsWhateverTheOptions) {
     if (option.cells == Option::For::kLstm ? !lstm : option.cells != Option::For::kAll && !normalised)
       continue;
     for (const std::int64_t hidden : {6, 8, 16, 32}) {
-      SCOPED_TRACE(std::string(option.name) + " H=" + std::to_string(hidden));
-      RnnConfig c = config(hidden, 3);
-      option.set(c);
-      Rnn rnn(c, Device{});
-      draw_parameters(rnn, 20);
-      Twice stream(rnn, 3);
-      for (int i = 0; i < 4; ++i) stream.step(rnn);
+      for (const std::int64_t n : {1, 3}) {
+        SCOPED_TRACE(std::string(option.name) + " H=" + std::to_string(hidden) + " N=" + std::to_string(n));
+        RnnConfig c = config(hidden, 3);
+        option.set(c);
+        Rnn rnn(c, Device{});
+        draw_parameters(rnn, 20);
+        Twice stream(rnn, n);
+        for (int i = 0; i < 4; ++i) stream.step(rnn);
+      }
     }
   }
 }
 
 TEST_P(StepWays, ChangedParametersAndStatesAreRead) {
-  Rnn rnn(config(16), Device{});
-  Twice stream(rnn, 2);
-  for (std::uint64_t i = 0; i < 4; ++i) {
-    stream.step(rnn);
-    draw_parameters(rnn, i);
-    stream.step(rnn);
-    rnn.initialize(Initializer::kPyTorch, i);
-    stream.step(rnn);
-    if (i == 1) stream.on_both([](State& s) { s.reset(); });
-    if (i == 2) stream.on_both([](State& s) { s.reset_row(1); });
-    const Tensor h = random_tensor(dtype(), {2, 2, 16}, 30 + i);
-    if (i == 3) stream.on_both([&](State& s) { testing::store(s.h(), testing::values_of(h)); });
-    stream.step(rnn);
+  for (const std::int64_t n : {1, 2}) {
+    SCOPED_TRACE(n);
+    Rnn rnn(config(16), Device{});
+    Twice stream(rnn, n);
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      stream.step(rnn);
+      draw_parameters(rnn, i);
+      stream.step(rnn);
+      rnn.initialize(Initializer::kPyTorch, i);
+      stream.step(rnn);
+      if (i == 1) stream.on_both([](State& s) { s.reset(); });
+      if (i == 2) stream.on_both([&](State& s) { s.reset_row(n - 1); });
+      const Tensor h = random_tensor(dtype(), {2, n, 16}, 30 + i);
+      if (i == 3) stream.on_both([&](State& s) { testing::store(s.h(), testing::values_of(h)); });
+      stream.step(rnn);
+    }
+  }
+}
+
+// Of a row with an infinite input: the same numbers, and NaN in the same places, also in what follows.
+TEST_P(StepWays, AnInfiniteInputDoesWhatItDoesInAPass) {
+  const auto same = [](const ConstTensorView& a, const ConstTensorView& b) {
+    const std::vector<double> x = testing::values_of(a), y = testing::values_of(b);
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](double one, double other) {
+      return one == other || (std::isnan(one) && std::isnan(other));
+    });
+  };
+  for (const std::int64_t hidden : {9, 16}) {
+    Rnn rnn(config(hidden), Device{});
+    State stepped = rnn.make_state(1), passed = rnn.make_state(1);
+    for (const double first : {1.0, std::numeric_limits<double>::infinity(), 1.0}) {
+      const Tensor x = testing::make_tensor(dtype(), {1, kI}, {first, 1, -1, 2, 0.5});
+      rnn.step(x, stepped);
+      rnn.forward(ConstTensorView(x.view().data, dtype(), Shape{1, 1, kI}), {.state = &passed});
+      EXPECT_TRUE(same(stepped.h(), passed.h())) << hidden << ": " << first;
+    }
   }
 }
 
@@ -204,12 +230,12 @@ TEST_P(StepWays, DenormalsAreFlushed) {
 // Whatever mode the caller computes in, and changes to between steps, is also that of the kernels and stays.
 TEST_P(StepWays, TheCallersRoundingIsKept) {
   Rnn rnn(config(16), Device{});
-  Twice stream(rnn, 2);
+  Twice stream(rnn, 1), wider(rnn, 2);
   const volatile double one = 1, little = 1e-30;  // in sums as the CPU rounds them, whatever fegetround says
   for (const int rounding : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_DOWNWARD, FE_TONEAREST}) {
     std::fesetround(rounding);
     const double above = one + little, below = one - little;
-    stream.step(rnn);
+    stream.step(rnn), wider.step(rnn);
     EXPECT_EQ(one + little, above) << rounding;
     EXPECT_EQ(one - little, below) << rounding;
   }

@@ -1,6 +1,6 @@
 // Steps by the kernels alone that Rnn::step takes: packed weights, the table of kernels and nothing else,
-// neither checks nor a plan. What Rnn::step takes beyond that is its own. A peer as others are, for --phase
-// step.
+// neither checks nor a plan. What Rnn::step takes beyond that is its own. Not quite a floor: h changes places
+// with each step, so that kernels wait for pointers just stored. A peer as others are, for --phase step.
 #include <memory>
 #include <string>
 
@@ -46,7 +46,6 @@ class BareSteps {
     step_.inputs = options.i;
     step_.input = w.input;
     step_.recurrent = w.recurrent;
-    step_.recurrent_n = w.recurrent_n;
     step_.k = options.h;
     step_.gates = row;
     step_.ld_gates = gates * hp_;
@@ -61,10 +60,10 @@ class BareSteps {
   void run() {
     const cpu::FlushDenormals flush;
     const std::int64_t blocks = hp_ / kernels_.lanes;
-    const bool few = n_ == 1 && step_.inputs <= cpu::kFewInputs;
     const auto& cell = config_.cell == Cell::kLstm  ? kernels_.lstm
                        : config_.cell == Cell::kGru ? kernels_.gru_after
                                                     : kernels_.simple_tanh;
+    const bool few = cpu::multiplies_inputs<float>(cell, n_, step_.inputs);
     for (std::int64_t t = 0; t < t_; ++t) {
       step_.h_in = step_.h_prev = h_[t & 1];
       step_.h_next = h_[1 - (t & 1)];

@@ -43,6 +43,10 @@ file(READ "${file}" json)
 string(JSON rows LENGTH "${json}" rows)
 expect("resumed" "${rows}" "^2$")
 
+# A step beside the bare loop of kernels.
+bars("[01]" --rounds 2 --seconds 0.001 --section step --filter rnn_t100_n1_h16)
+expect("a step" "${out}" "rnn_t100_n1_h16_i1_step +(held|LOST) +0[.][0-9]+ +0[.][0-9]+ ")
+
 # Made-up times of the same row: all held, a lost row, no peer.
 function(made_up expected peers)
   string(JSON made SET "${json}" rows "[{\"set\": \"n1\", \"name\": \"lstm_t1_n1_h16\", \"cell\": \"lstm\",

@@ -213,10 +213,11 @@ class Measurement {
   double cost(const Task& task) const {
     const double least = limit_us(task.row->shape, result_.record.limits());
     if (task.by.contains(By::kMemory)) return 12 * least + 1e7;
-    const auto engines = static_cast<double>(std::max<std::size_t>(1, 3 * task.threads.size()));
+    const bool steps = task.by.contains(By::kSteps);
+    const auto engines = static_cast<double>(std::max<std::size_t>(steps ? 2 : 1, 3 * task.threads.size()));
     constexpr double kStart = 5e4;  // of a process and its network
-    const double start = task.by.contains(By::kPeers) || task.by.contains(By::kSteps) ? kStart : 0;
-    return engines * options_.rounds * (start + 1.5e6 * options_.seconds + 3 * least);
+    const double start = steps || task.by.contains(By::kPeers) ? kStart : 0;
+    return engines * options_.rounds * (start + 1.5e6 * options_.seconds + 4 * least);
   }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
   void show_progress(double done, std::size_t count, const std::string& next) {

@@ -31,7 +31,7 @@ ReadyShape prepare(const PeerProgram& peer, const ShapeOptions& options) {
   return peer.prepare(options);
 }
 
-// As rondo-bench rows: a line of options in, a line of JSON out.
+// As rondo-bench rows, but each row is made anew: a line of options in, a line of JSON out.
 void run_rows(const PeerProgram& peer, std::istream& rows) {
   for (std::string row; std::getline(rows, row);) {
     if (row.find_first_not_of(" \t\r") == std::string::npos) continue;

@@ -93,7 +93,8 @@ struct ForwardStep {
   StepNorms<T> norms;
 };
 
-// A step of one row of inputs so few that the cell multiplies them itself: gates is not read.
+// A step of one row, in inference and without masks, of inputs so few that the cell multiplies them itself:
+// gates is not read.
 template <class T>
 struct ForwardRow : ForwardStep<T> {
   const T* x;  // [inputs]
@@ -186,7 +187,7 @@ struct Kernels {
   struct Cell {
     Forward forward, forward_second;
     Backward backward, backward_second;
-    void (*forward_row)(const ForwardRow<T>&, const Range&) = nullptr;  // of usual cells of one phase
+    void (*forward_row)(const ForwardRow<T>&, const Range&) = nullptr;  // null: none
   };
   Backward finish;  // dh0 = carry + (dA R) mask, after a row's first step
   Cell simple_tanh, simple_relu, lstm, gru_after, gru_before;
