@@ -36,7 +36,8 @@ class WayChoice {
     const bool looks = way_ != best_;
     if (looks) {
       cost_ns_ += ns - best_ns;
-      if (2 * (ns - (fresh_ ? kWakingNs : 0)) > 3 * best_ns) return end_look(ns);
+      const bool much_slower = 2 * (ns - (fresh_ ? kWakingNs : 0)) > 3 * best_ns;
+      if (much_slower || (!fresh_ && seen_ == 0 && slower(ns, best_ns))) return end_look(ns);
     }
     // The first one finds threads asleep, and in their caches what another way left.
     if (std::exchange(fresh_, false)) {
@@ -87,6 +88,8 @@ class WayChoice {
   };
   // By more than times of the same way differ.
   static bool faster(std::int64_t ns, std::int64_t than_ns) { return 33 * ns < 32 * than_ns; }
+  // So that no more passes need show it. Where chance did, the next look will tell.
+  static bool slower(std::int64_t ns, std::int64_t than_ns) { return 8 * ns > 9 * than_ns; }
   std::int64_t median() const {
     const auto& [a, b, c] = last_ns_;
     return std::max(std::min(a, b), std::min(std::max(a, b), c));

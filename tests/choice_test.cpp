@@ -65,6 +65,7 @@ TEST(WayChoice, LeavesAWayThatIsNotTheFastestAnyMore) {
   WayChoice choice = started({60, 89});
   run(choice, 2000, steady({60, 89}));
   while (choice.way() != 0) run(choice, 1, steady({60, 89}));
+  EXPECT_EQ(run(choice, 34, steady({60, 89})).taken[0], 34) << "a rest after the last look";
   EXPECT_LT(run(choice, 200, steady({130, 89})).us, 200 * 89 * 1.04);
   EXPECT_LT(run(choice, 1000, steady({60, 89})).us, 1000 * 60 * 1.2) << "and comes back";
 }
@@ -73,6 +74,12 @@ TEST(WayChoice, OfWaysThatDifferLessThanTimesDoStays) {
   WayChoice choice = started({100, 101});
   const Passes all = run(choice, 10000, [](int way, int pass) { return 100 - way + pass * 7 % 5 * 0.4; });
   EXPECT_GT(all.taken[0], 8500);
+}
+
+TEST(WayChoice, ALookThatFindsASlowerWayIsShort) {
+  WayChoice slower = started({60, 70}), alike = started({60, 70});
+  EXPECT_EQ(run(slower, 30, steady({60, 75})).taken[1], 2);
+  EXPECT_EQ(run(alike, 30, steady({60, 62})).taken[1], 4);
 }
 
 TEST(WayChoice, NeverLooksWherePredictionsAreFarApart) {

@@ -182,7 +182,7 @@ TEST_P(StepWays, AnInfiniteInputDoesWhatItDoesInAPass) {
     Rnn rnn(config(hidden), Device{});
     State stepped = rnn.make_state(1), passed = rnn.make_state(1);
     for (const double first : {1.0, std::numeric_limits<double>::infinity(), 1.0}) {
-      const Tensor x = testing::make_tensor(dtype(), {1, kI}, {first, 1, -1, 2, 0.5});
+      const Tensor x = testing::make_tensor(dtype(), {1, kI}, std::vector<double>{first, 1, -1, 2, 0.5});
       rnn.step(x, stepped);
       rnn.forward(ConstTensorView(x.view().data, dtype(), Shape{1, 1, kI}), {.state = &passed});
       EXPECT_TRUE(same(stepped.h(), passed.h())) << hidden << ": " << first;
