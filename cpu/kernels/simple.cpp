@@ -42,8 +42,8 @@ HWY_NOINLINE void SimpleGeneralBackward(const BackwardStep<T>& a, At<D> at, hn::
 
 template <class T>
 T Activate(const CellFunction<T>& f, T x) {
-  const hn::ScalableTag<T> d;
-  return hn::GetLane(activate(Ops<decltype(d)>(), f, hn::Set(d, x)));
+  using D = hn::ScalableTag<T>;
+  return hn::GetLane(activate(Ops<D>(), f, hn::Set(D(), x)));
 }
 
 template <class D, class T = hn::TFromD<D>>
